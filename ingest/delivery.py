@@ -88,6 +88,8 @@ class Outcome:
 
     verdicts: list[Verdict] = field(default_factory=list)
     rejected: int = 0
+    stored: bool = True
+    """False when nothing was kept because a reading was doubtful and doubtful ones were not wanted."""
 
     def counts(self) -> Counter[Fate]:
         """How many readings met each fate."""

@@ -1,0 +1,192 @@
+"""The door: every value becomes a reading and passes here, whoever brings it.
+
+Machines `put` into a bounded queue and learn by a future when their delivery is committed. People and files `accept`,
+without the queue, and hear the verdict. The queue counts rows, not deliveries, so that memory stays bounded whatever
+a gateway sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ingest.batch import store_batch
+from ingest.delivery import Delivery, Outcome
+from ingest.errors import AmrError, Misconfigured
+from ingest.model import Quality
+from ingest.store import ReadingStore
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware."""
+    return datetime.now(UTC)
+
+
+class _Undo(Exception):
+    """Leaves a transaction without keeping what it wrote."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    delivery: Delivery
+    done: asyncio.Future[Outcome]
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How full the queue is: rows waiting, its capacity, and the age in seconds of the oldest delivery (0 when empty)."""
+
+    rows: int
+    capacity: int
+    oldest: float
+
+
+class Intake:
+    """The bounded queue in front of the store, and the batches taken from it.
+
+    A batch is closed at `batch` rows or `max_wait` seconds after its first delivery. While the store is unavailable
+    the batch in hand is tried again with growing, jittered pauses, and the queue fills up behind it: `put` then waits,
+    which is how back-pressure reaches whoever polls or subscribes.
+    """
+
+    def __init__(
+        self,
+        store: ReadingStore,
+        *,
+        capacity: int = 100_000,
+        batch: int = 10_000,
+        max_wait: float = 0.05,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        if batch < 1 or capacity < 1:
+            raise Misconfigured(f"batch {batch} and capacity {capacity} of the intake must be at least 1")
+        self._store = store
+        self._capacity = capacity
+        self._batch = batch
+        self._max_wait = max_wait
+        self._now = now
+        self._waiting: deque[_Waiting] = deque()
+        self._rows = 0
+        self._in_hand = 0
+        self._changed = asyncio.Condition()
+
+    @property
+    def depth(self) -> Depth:
+        """The state of the queue, for metrics and readiness."""
+        oldest = time.monotonic() - self._waiting[0].since if self._waiting else 0.0
+        return Depth(self._rows, self._capacity, oldest)
+
+    async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
+        """Wait for room, and give a future that is done after the commit, or holds the error that prevented it."""
+        if self._rows and self._rows + delivery.size > self._capacity:
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._rows or self._rows + delivery.size <= self._capacity)
+        waiting = _Waiting(delivery, asyncio.get_running_loop().create_future(), time.monotonic())
+        self._waiting.append(waiting)
+        self._rows += delivery.size
+        if self._rows >= self._batch or len(self._waiting) == 1:
+            async with self._changed:
+                self._changed.notify_all()
+        return waiting.done
+
+    async def accept(self, delivery: Delivery, *, doubtful: bool = True) -> Outcome:
+        """Judge, store and answer at once.
+
+        With `doubtful` False nothing at all is kept when any reading would be suspect: the outcome then has `stored`
+        False and its verdicts say why, so that a person can be asked to confirm.
+        """
+        outcome = Outcome()
+        try:
+            async with self._store.batch() as work:
+                [outcome] = await store_batch(work, [delivery], self._now())
+                if not doubtful and any(verdict.quality is Quality.SUSPECT for verdict in outcome.verdicts):
+                    raise _Undo
+        except _Undo:
+            outcome.stored = False
+        return outcome
+
+    async def run(self) -> None:
+        """Store batches until cancelled. What is in hand at a cancellation is not committed and its futures say so."""
+        while True:
+            batch = await self._next_batch()
+            self._in_hand = len(batch)
+            try:
+                await self._store_stubbornly(batch)
+            except asyncio.CancelledError:
+                for waiting in batch:
+                    waiting.done.cancel()
+                raise
+            finally:
+                self._in_hand = 0
+                async with self._changed:
+                    self._changed.notify_all()
+
+    async def drain(self) -> None:
+        """Wait until everything put so far is committed."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._waiting and not self._in_hand)
+
+    async def _next_batch(self) -> list[_Waiting]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self._waiting))
+            due = self._waiting[0].since + self._max_wait - time.monotonic()
+            if due > 0 and self._rows < self._batch:
+                try:
+                    await asyncio.wait_for(self._changed.wait_for(lambda: self._rows >= self._batch), due)
+                except TimeoutError:
+                    log.debug("batch closed by age")
+            batch, rows = [], 0
+            while self._waiting and (not batch or rows + self._waiting[0].delivery.size <= self._batch):
+                batch.append(self._waiting.popleft())
+                rows += batch[-1].delivery.size
+            self._rows -= rows
+            self._changed.notify_all()
+            return batch
+
+    async def _store_stubbornly(self, batch: Sequence[_Waiting]) -> None:
+        """Store a batch, waiting out a store that is away; a refused batch is halved until the bad delivery is alone."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                outcomes = await self._store_once([waiting.delivery for waiting in batch])
+            except AmrError as error:
+                if not error.transient:
+                    await self._isolate(batch, error)
+                    return
+                log.warning("the store is unavailable, %d deliveries wait: %s", len(batch), error)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(2 * pause, LONGEST_PAUSE)
+            except Exception as error:
+                await self._isolate(batch, error)
+                return
+            else:
+                for waiting, outcome in zip(batch, outcomes, strict=True):
+                    if not waiting.done.done():
+                        waiting.done.set_result(outcome)
+                return
+
+    async def _store_once(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        async with self._store.batch() as work:
+            return await store_batch(work, deliveries, self._now())
+
+    async def _isolate(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._store_stubbornly(batch[:middle])
+            await self._store_stubbornly(batch[middle:])
+            return
+        [alone] = batch
+        log.error("a delivery from %s cannot be stored: %s", alone.delivery.origin, error)
+        if not alone.done.done():
+            alone.done.set_exception(error)

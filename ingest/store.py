@@ -1,0 +1,86 @@
+"""What the door asks of storage: one transaction for one batch. SQL lives behind this protocol, meaning before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ingest.delivery import Contact, Reject
+from ingest.model import IntervalReading, Reading, Register, Source
+from ingest.settle import Row, Settlement
+
+
+class Card(NamedTuple):
+    """A register as the door needs it: its limits' source, who may deliver for it, and its total and zones.
+
+    `family` lists (total register, zone registers) when the meter has both for this quantity, else None.
+    """
+
+    register: Register
+    gateway: str | None
+    family: tuple[int, tuple[int, ...]] | None
+
+
+class Span(NamedTuple):
+    """Where fresh readings fall: one register, the sources judged together, the first and the last instant (µs)."""
+
+    register_id: int
+    sources: tuple[Source, ...]
+    first: int
+    last: int
+
+
+class Change(NamedTuple):
+    """One series' settlement, with the readings behind its fresh rows (for author and note) by their place."""
+
+    register_id: int
+    settlement: Settlement
+    readings: Mapping[tuple[Source, int], Reading]
+
+
+class BatchWork(Protocol):
+    """One open transaction. It commits when its context is left without an error."""
+
+    async def cards(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Card]:
+        """Registers by (meter serial, channel); unknown ones are absent."""
+
+    async def meters(self, serials: Collection[str]) -> Collection[str]:
+        """Those of the serial numbers that are known."""
+
+    async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
+        """Hold the registers against other writers until the commit; gives those with readings typed in by people."""
+
+    async def surroundings(self, spans: Sequence[Span], reach: int) -> Mapping[Span, list[Row]]:
+        """Stored readings of each span and `reach` more on either side, sorted by time and source."""
+
+    async def automatic_around(
+        self, instants: Sequence[tuple[int, int]]
+    ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
+        """For (register, instant): the nearest good automatic readings (instant, value) at or before, and after it."""
+
+    async def at_instants(self, keys: Collection[tuple[int, Source, int]]) -> Mapping[tuple[int, Source, int], Row]:
+        """Stored readings by (register, source, instant)."""
+
+    async def write(self, changes: Sequence[Change], received_at: datetime) -> None:
+        """Insert, supersede and judge again, and keep discontinuities and authors."""
+
+    async def write_intervals(self, rows: Sequence[tuple[int, IntervalReading]], received_at: datetime) -> None:
+        """Insert interval readings; a repeated key changes nothing."""
+
+    async def quarantine(self, origin: str, rejects: Sequence[Reject]) -> None:
+        """Keep what could not become a reading; the same refusal seen again is counted."""
+
+    async def contacts(self, contacts: Sequence[Contact]) -> None:
+        """Note the latest attempt to reach each meter."""
+
+    async def zone_mismatch(self, register_ids: Collection[int], at: datetime) -> None:
+        """Raise the event that a meter's zones do not sum to its total, at most once a meter and day."""
+
+
+class ReadingStore(Protocol):
+    """Where readings are kept."""
+
+    def batch(self) -> AbstractAsyncContextManager[BatchWork]:
+        """Open one transaction."""
