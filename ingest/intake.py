@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ingest.batch import store_batch
-from ingest.delivery import Delivery, Outcome
+from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Quality
 from ingest.store import ReadingStore
@@ -45,7 +45,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How full the queue is: rows waiting, its capacity, and the age in seconds of the oldest delivery (0 when empty)."""
+    """How full the queue is: rows waiting, its capacity, the age in seconds of the oldest delivery (0 when empty)."""
 
     rows: int
     capacity: int
@@ -146,7 +146,8 @@ class Intake:
                     await asyncio.wait_for(self._changed.wait_for(lambda: self._rows >= self._batch), due)
                 except TimeoutError:
                     log.debug("batch closed by age")
-            batch, rows = [], 0
+            batch: list[_Waiting] = []
+            rows = 0
             while self._waiting and (not batch or rows + self._waiting[0].delivery.size <= self._batch):
                 batch.append(self._waiting.popleft())
                 rows += batch[-1].delivery.size
@@ -155,7 +156,7 @@ class Intake:
             return batch
 
     async def _store_stubbornly(self, batch: Sequence[_Waiting]) -> None:
-        """Store a batch, waiting out a store that is away; a refused batch is halved until the bad delivery is alone."""
+        """Store a batch, waiting out a store that is away; halve a refused one until the bad delivery is alone."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -167,7 +168,7 @@ class Intake:
                 log.warning("the store is unavailable, %d deliveries wait: %s", len(batch), error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, LONGEST_PAUSE)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one delivery that breaks us must not stop the others
                 await self._isolate(batch, error)
                 return
             else:
@@ -187,6 +188,21 @@ class Intake:
             await self._store_stubbornly(batch[middle:])
             return
         [alone] = batch
-        log.error("a delivery from %s cannot be stored: %s", alone.delivery.origin, error)
-        if not alone.done.done():
-            alone.done.set_exception(error)
+        log.error("a delivery from %s cannot be stored and goes to quarantine: %s", alone.delivery.origin, error)
+        try:
+            outcome = await self._quarantine(alone.delivery, error)
+        except AmrError as second:
+            if not alone.done.done():
+                alone.done.set_exception(second)
+        else:
+            if not alone.done.done():
+                alone.done.set_result(outcome)
+
+    async def _quarantine(self, delivery: Delivery, error: Exception) -> Outcome:
+        """Keep a delivery the store refused whole, with the reason; nothing of it is lost."""
+        detail = f"{type(error).__name__}: {error}"
+        raw = delivery.raw or repr(delivery).encode()
+        async with self._store.batch() as work:
+            await work.quarantine(delivery.origin, [Reject("unstorable", detail, raw), *delivery.rejects])
+        verdict = Verdict(Fate.QUARANTINED, Quality.SUSPECT, code="unstorable", detail=detail)
+        return Outcome([verdict] * len(delivery.readings), len(delivery.rejects))
