@@ -1,0 +1,173 @@
+"""The pool of connections, and the one place where psycopg's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from ingest.errors import AmrError, Misconfigured, StoreRejected, StoreUnavailable
+from storage.embedded import embedded_server
+
+_log = logging.getLogger(__name__)
+_CONNECT_TIMEOUT = 5
+_POOL_TIMEOUT = 10.0
+_LONGEST_PAUSE = 2.0
+
+
+class StoreTimeout(StoreUnavailable):
+    """A statement took longer than it may (or was cancelled). A smaller request or a calmer moment may succeed."""
+
+    code = "store_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where the database is. With `url` None a private PostgreSQL is run on the folder `data`."""
+
+    url: str | None
+    data: Path
+    pool_size: int = 10
+    statement_timeout: timedelta = timedelta(seconds=30)
+    application_name: str = "amr"
+
+
+class Database:
+    """An open pool. `dsn` is for those who need a connection of their own beside it."""
+
+    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]], dsn: str) -> None:
+        self._pool = pool
+        self.dsn = dsn
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A connection in a transaction: committed at a normal exit, rolled back at an exception.
+
+        Raises StoreUnavailable (try again), StoreRejected (never will), Misconfigured; causes are chained.
+        """
+        with translated():
+            async with self._pool.connection() as conn:
+                yield conn
+
+    @contextlib.asynccontextmanager
+    async def own_connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A connection outside the pool, in autocommit and without a statement timeout: for locks and listening."""
+        with translated():
+            conn = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
+            async with conn:
+                await conn.execute("SET statement_timeout = 0")
+                yield conn
+
+
+@contextlib.asynccontextmanager
+async def open_database(settings: DatabaseSettings, *, wait: bool = False) -> AsyncIterator[Database]:
+    """Open the configured database, or own or join the embedded one.
+
+    A database that is not up raises StoreUnavailable, or with `wait` is waited for as long as it takes. One that goes
+    away later is found again by itself: meanwhile `connection()` raises StoreUnavailable.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        url = settings.url
+        if url is None:
+            url = await stack.enter_async_context(embedded_server(settings.data))
+        dsn = _complete(replace(settings, url=url))
+        await _probe(dsn, wait=wait)
+        pool = AsyncConnectionPool(
+            dsn,
+            kwargs={"prepare_threshold": 1},
+            min_size=1,
+            max_size=settings.pool_size,
+            timeout=_POOL_TIMEOUT,
+            check=AsyncConnectionPool.check_connection,
+            name=settings.application_name,
+            open=False,
+        )
+        with translated():
+            await stack.enter_async_context(pool)
+        yield Database(pool, dsn)
+
+
+def _complete(settings: DatabaseSettings) -> str:
+    """The DSN with everything we insist on; what its own `options` say (a schema, for example) comes last and wins."""
+    try:
+        given = conninfo_to_dict(settings.url or "")
+    except psycopg.ProgrammingError as e:
+        raise Misconfigured(
+            f"AMR_DATABASE_URL is not a PostgreSQL connection string ({e}); write postgresql://user@host:5432/database"
+        ) from e
+    timeout = int(settings.statement_timeout / timedelta(milliseconds=1))
+    ours = f"-c timezone=UTC -c jit=off -c statement_timeout={timeout} -c idle_in_transaction_session_timeout=5min"
+    defaults: dict[str, Any] = {
+        "application_name": settings.application_name,
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "tcp_user_timeout": 30_000,
+        "client_encoding": "utf8",
+    }
+    return make_conninfo(**{**defaults, **given, "options": f"{ours} {given.get('options') or ''}".strip()})
+
+
+async def _probe(dsn: str, *, wait: bool) -> None:
+    """Connect once, or until it works: a pool alone would hide a wrong address behind timeouts."""
+    pause = 0.05
+    told = False
+    while True:
+        try:
+            with translated():
+                await (await psycopg.AsyncConnection.connect(dsn)).close()
+            break
+        except StoreUnavailable as e:
+            if not wait:
+                raise
+            if not told:
+                _log.warning("waiting for the database: %s", e)
+                told = True
+        pause = min(_LONGEST_PAUSE, pause * 2)
+        await asyncio.sleep(pause)
+    if told:
+        _log.warning("the database is there")
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn any psycopg error raised inside into one of ours, with the cause chained."""
+    try:
+        yield
+    except psycopg.Error as e:
+        raise translate(e) from e
+
+
+_MIGRATE = "the schema is not the one this version needs; run `amr migrate`"
+
+
+def translate(error: psycopg.Error) -> AmrError:
+    """Our error for one of psycopg's, chosen by its class and SQLSTATE, never by its text."""
+    state = error.sqlstate or ""
+    text = f"database: {str(error).strip() or type(error).__name__}" + (f" [{state}]" if state else "")
+    if state == "57014":
+        return StoreTimeout(text)
+    if (
+        state[:2] in {"22", "23", "54"}
+        or state == "P0001"
+        or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
+    ):
+        return StoreRejected(text)
+    if state in {"42P01", "42703", "3F000"}:
+        return Misconfigured(f"{text}; {_MIGRATE}")
+    if state[:2] == "28" or state in {"3D000", "42501"}:
+        return Misconfigured(f"{text}; check AMR_DATABASE_URL and the rights of its user")
+    if state[:2] in {"08", "25", "40", "53", "57", "58"} or state in {"55P03", "55006"}:
+        return StoreUnavailable(text)
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # refused on our side of the wire
+        return StoreRejected(text)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return StoreUnavailable(text)
+    return AmrError(f"{text}; this is a fault of ours, please report it")
