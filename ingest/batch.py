@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from ingest.store import BatchWork, Card, Change, Span
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 PERSONS = tuple(sorted(PEOPLE))
-LONG_BEFORE, LONG_AFTER = -(2**53), 2**53
+LONG_BEFORE, LONG_AFTER = ((datetime(year, 1, 1, tzinfo=UTC) - EPOCH) // _MICROSECOND for year in (1900, 2200))
 
 
 def micros(instant: datetime) -> int:
@@ -216,36 +215,37 @@ class _Batch:
                 self.verdicts[place] = Verdict(verdict.fate, row.quality, row.reasons)
 
     async def _write_the_rest(self) -> None:
-        rejects: dict[str, list[Reject]] = defaultdict(list)
+        refused: list[tuple[str, Reject]] = []
         for place, verdict in self.verdicts.items():
             if verdict.fate is Fate.QUARANTINED:
                 delivery = self.delivered_by[place]
-                rejects[delivery.origin].append(_reject(self.readings[place], delivery, verdict))
-        await self._write_intervals(rejects)
-        for delivery in self.deliveries:
-            rejects[delivery.origin].extend(delivery.rejects)
-        for origin, items in rejects.items():
-            if items:
-                await self.work.quarantine(origin, items)
+                refused.append((delivery.origin, _reject(self.readings[place], delivery, verdict)))
+        refused += await self._write_intervals()
+        refused += [(delivery.origin, reject) for delivery in self.deliveries for reject in delivery.rejects]
+        if refused:
+            await self.work.quarantine(refused)
         contacts = [contact for delivery in self.deliveries for contact in delivery.contacts]
         if contacts:
             await self.work.contacts(contacts)
 
-    async def _write_intervals(self, rejects: dict[str, list[Reject]]) -> None:
+    async def _write_intervals(self) -> list[tuple[str, Reject]]:
+        """Write load profiles; gives those that have no register."""
         profile = [(delivery, item) for delivery in self.deliveries for item in delivery.intervals]
         if not profile:
-            return
+            return []
         cards = await self.work.cards({(item.meter, item.channel) for _, item in profile})
-        rows = []
+        refused, rows = [], []
         for delivery, item in profile:
             card = cards.get((item.meter, item.channel))
             if card is None:
                 detail = f"meter {item.meter!r} with channel {item.channel!r} is not in the fleet; add it and replay"
                 raw = delivery.raw or repr(item).encode()
-                rejects[delivery.origin].append(Reject("unknown_register", detail, raw, item.meter, item.channel))
+                reject = Reject("unknown_register", detail, raw, item.meter, item.channel)
+                refused.append((delivery.origin, reject))
             else:
                 rows.append((card.register.id, item))
         await self.work.write_intervals(rows, self.received_at)
+        return refused
 
     def _answer(self) -> None:
         place = 0

@@ -203,6 +203,7 @@ class Intake:
         detail = f"{type(error).__name__}: {error}"
         raw = delivery.raw or repr(delivery).encode()
         async with self._store.batch() as work:
-            await work.quarantine(delivery.origin, [Reject("unstorable", detail, raw), *delivery.rejects])
+            rejects = [Reject("unstorable", detail, raw), *delivery.rejects]
+            await work.quarantine([(delivery.origin, reject) for reject in rejects])
         verdict = Verdict(Fate.QUARANTINED, Quality.SUSPECT, code="unstorable", detail=detail)
         return Outcome([verdict] * len(delivery.readings), len(delivery.rejects))

@@ -69,8 +69,8 @@ class BatchWork(Protocol):
     async def write_intervals(self, rows: Sequence[tuple[int, IntervalReading]], received_at: datetime) -> None:
         """Insert interval readings; a repeated key changes nothing."""
 
-    async def quarantine(self, origin: str, rejects: Sequence[Reject]) -> None:
-        """Keep what could not become a reading; the same refusal seen again is counted."""
+    async def quarantine(self, refused: Sequence[tuple[str, Reject]]) -> None:
+        """Keep what could not become a reading, with its origin; the same refusal seen again is counted."""
 
     async def contacts(self, contacts: Sequence[Contact]) -> None:
         """Note the latest attempt to reach each meter."""

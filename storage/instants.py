@@ -1,0 +1,43 @@
+"""Instants as whole microseconds since 1970 on both sides of the wire, without a datetime in between.
+
+PostgreSQL's binary timestamptz is a 64-bit count of microseconds since 2000-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TO_POSTGRES = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+"""Microseconds from 1970 to 2000: subtract to write a timestamptz as the int8 it is on the wire."""
+
+_unpack = struct.Struct("!q").unpack
+
+
+class MicrosLoader(Loader):
+    """timestamptz -> int."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> int:
+        return int(_unpack(data)[0]) + TO_POSTGRES
+
+
+def micros_cursor(conn: psycopg.AsyncConnection[Any]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+    """A binary cursor whose instants are integers."""
+    cursor: psycopg.AsyncCursor[tuple[Any, ...]] = psycopg.AsyncCursor(conn)
+    cursor.format = pq.Format.BINARY
+    cursor.adapters.register_loader("timestamptz", MicrosLoader)
+    return cursor
+
+
+def instant(micros: int) -> datetime:
+    """Back to an aware datetime, UTC."""
+    return EPOCH + timedelta(microseconds=micros)

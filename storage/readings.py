@@ -1,0 +1,316 @@
+"""The write path: the readings of one batch, their neighbours and what their judgement changes, in one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from ingest.channel import to_micro
+from ingest.delivery import Contact, Reject
+from ingest.judge import OUTSIDE
+from ingest.model import IntervalReading, Quality, Reason, Source
+from ingest.settle import Row
+from ingest.store import BatchWork, Card, Change, Span
+from storage import beside
+from storage.cards import Cards
+from storage.database import Database
+from storage.instants import TO_POSTGRES, micros_cursor
+
+_LOCK = "SELECT id, people FROM register WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
+
+# Rows at wrong instants are nobody's neighbours, but within the span they hold their keys.
+_SURROUNDINGS = f"""
+SELECT s.n, r.source, r.taken_at, r.value, r.quality, r.reasons
+FROM (SELECT n, register_id, source, {_MICROS.format("first")} AS first, {_MICROS.format("last")} AS last
+      FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(first)s::bigint[], %(last)s::bigint[])
+           AS u(n, register_id, source, first, last)) s
+CROSS JOIN LATERAL (
+    (SELECT source, taken_at, value, quality, reasons FROM reading
+     WHERE register_id = s.register_id AND source = s.source AND taken_at < s.first AND reasons & %(outside)s = 0
+     ORDER BY taken_at DESC LIMIT %(reach)s)
+    UNION ALL
+    (SELECT source, taken_at, value, quality, reasons FROM reading
+     WHERE register_id = s.register_id AND source = s.source AND taken_at BETWEEN s.first AND s.last)
+    UNION ALL
+    (SELECT source, taken_at, value, quality, reasons FROM reading
+     WHERE register_id = s.register_id AND source = s.source AND taken_at > s.last AND reasons & %(outside)s = 0
+     ORDER BY taken_at LIMIT %(reach)s)
+) r
+"""
+
+_AUTOMATIC_AROUND = f"""
+SELECT s.n, b.taken_at, b.value, a.taken_at, a.value
+FROM (SELECT n, register_id, {_MICROS.format("at")} AS at
+      FROM unnest(%(n)s::int[], %(registers)s::int[], %(at)s::bigint[]) AS u(n, register_id, at)) s
+LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = %(automatic)s
+    AND taken_at <= s.at AND quality = 0 ORDER BY taken_at DESC LIMIT 1) b ON true
+LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = %(automatic)s
+    AND taken_at > s.at AND quality = 0 ORDER BY taken_at LIMIT 1) a ON true
+"""
+
+_AT_INSTANTS = f"""
+SELECT r.register_id, r.source, r.taken_at, r.value, r.quality, r.reasons
+FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[]) AS u(register_id, source, at)
+JOIN reading r ON r.register_id = u.register_id AND r.source = u.source AND r.taken_at = {_MICROS.format("u.at")}
+"""
+
+_STAGE = """
+CREATE TEMP TABLE IF NOT EXISTS reading_stage (
+    register_id integer, source smallint, taken_at timestamptz, value bigint, quality smallint, reasons smallint
+) ON COMMIT DELETE ROWS
+"""
+_COPY = "COPY reading_stage FROM STDIN (FORMAT BINARY)"
+_STAGE_TYPES = ("int4", "int2", "int8", "int8", "int2", "int2")  # a timestamptz is an int8 on the wire
+
+# Ordered by the key: writers never wait for each other in a circle, and pages are touched once.
+_INSERT = """
+INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
+SELECT register_id, source, taken_at, %s, value, quality, reasons FROM reading_stage
+ORDER BY register_id, source, taken_at
+ON CONFLICT DO NOTHING
+"""
+
+_CHANGED = f"""
+SELECT register_id, source, {_MICROS.format("at")} AS taken_at, value, quality, reasons
+FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[], %(values)s::bigint[],
+            %(qualities)s::smallint[], %(reasons)s::smallint[])
+     AS u(register_id, source, at, value, quality, reasons)
+"""
+
+_RECORD_REJUDGED = f"""
+INSERT INTO rejudgement (register_id, source, taken_at, old_quality, old_reasons, new_quality, new_reasons)
+SELECT r.register_id, r.source, r.taken_at, r.quality, r.reasons, c.quality, c.reasons
+FROM ({_CHANGED}) c JOIN reading r USING (register_id, source, taken_at)
+"""
+
+_REJUDGE = f"""
+UPDATE reading r SET quality = c.quality, reasons = c.reasons
+FROM ({_CHANGED}) c
+WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at
+"""
+
+_RECORD_SUPERSEDED = f"""
+INSERT INTO superseded_reading
+    (register_id, source, taken_at, value, quality, reasons, received_at, author, note, superseded_at, superseded_by)
+SELECT r.register_id, r.source, r.taken_at, r.value, r.quality, r.reasons, r.received_at, e.author, e.note,
+       %(received_at)s, %(author)s
+FROM ({_CHANGED}) c JOIN reading r USING (register_id, source, taken_at)
+LEFT JOIN entry e USING (register_id, source, taken_at)
+"""
+
+_SUPERSEDE = f"""
+UPDATE reading r SET value = c.value, quality = c.quality, reasons = c.reasons, received_at = %(received_at)s
+FROM ({_CHANGED}) c
+WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at
+"""
+
+_WATCH = f"""
+INSERT INTO discontinuity (register_id, source, taken_at)
+SELECT register_id, source, {_MICROS.format("at")}
+FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[]) AS u(register_id, source, at)
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING
+"""
+
+_PEOPLE = "UPDATE register SET people = true WHERE id = ANY(%s) AND NOT people"
+
+_ENTRY = """
+INSERT INTO entry (register_id, source, taken_at, author, note, entered_at) VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (register_id, source, taken_at)
+DO UPDATE SET author = excluded.author, note = excluded.note, entered_at = excluded.entered_at
+"""
+
+_INTERVALS = """
+INSERT INTO interval_reading (register_id, source, start, seconds, received_at, energy, quality)
+VALUES (%s, %s, %s, %s, %s, %s, 0) ON CONFLICT DO NOTHING
+"""
+
+
+class PostgresStore:
+    """Readings in PostgreSQL; safe to share by all tasks of a process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cards = Cards()
+
+    @contextlib.asynccontextmanager
+    async def batch(self) -> AsyncIterator[BatchWork]:
+        """One transaction: committed when the context is left without an error."""
+        async with self._database.connection() as conn:
+            yield _Work(conn, self._cards)
+
+
+class _Work:
+    """One open transaction (see `ingest.store.BatchWork`)."""
+
+    def __init__(self, conn: psycopg.AsyncConnection[Any], cards: Cards) -> None:
+        self._conn = conn
+        self._cards = cards
+
+    async def cards(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Card]:
+        return await self._cards.find(self._conn, keys)
+
+    async def meters(self, serials: Collection[str]) -> Collection[str]:
+        found = await self._conn.execute("SELECT serial FROM meter WHERE serial = ANY(%s)", (list(serials),))
+        return {serial for (serial,) in await found.fetchall()}
+
+    async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
+        if not register_ids:
+            return ()
+        rows = await (await self._conn.execute(_LOCK, (list(register_ids),), binary=True)).fetchall()
+        return {register_id for register_id, people in rows if people}
+
+    async def surroundings(self, spans: Sequence[Span], reach: int) -> Mapping[Span, list[Row]]:
+        if not spans:
+            return {}
+        asked = [(n, span, source) for n, span in enumerate(spans) for source in span.sources]
+        cursor = micros_cursor(self._conn)
+        await cursor.execute(
+            _SURROUNDINGS,
+            {
+                "n": [n for n, _, _ in asked],
+                "registers": [span.register_id for _, span, _ in asked],
+                "sources": [int(source) for _, _, source in asked],
+                "first": [span.first for _, span, _ in asked],
+                "last": [span.last for _, span, _ in asked],
+                "outside": int(OUTSIDE),
+                "reach": reach,
+            },
+        )
+        around: dict[Span, list[Row]] = {span: [] for span in spans}
+        for n, *row in await cursor.fetchall():
+            around[spans[n]].append(_row(row))
+        return around
+
+    async def automatic_around(
+        self, instants: Sequence[tuple[int, int]]
+    ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
+        cursor = micros_cursor(self._conn)
+        await cursor.execute(
+            _AUTOMATIC_AROUND,
+            {
+                "n": list(range(len(instants))),
+                "registers": [register_id for register_id, _ in instants],
+                "at": [at for _, at in instants],
+                "automatic": int(Source.AUTOMATIC),
+            },
+        )
+        return {
+            instants[n]: (
+                None if before_at is None else (before_at, before),
+                None if after_at is None else (after_at, after),
+            )
+            for n, before_at, before, after_at, after in await cursor.fetchall()
+        }
+
+    async def at_instants(self, keys: Collection[tuple[int, Source, int]]) -> Mapping[tuple[int, Source, int], Row]:
+        ordered = sorted(keys)
+        cursor = micros_cursor(self._conn)
+        await cursor.execute(
+            _AT_INSTANTS,
+            {
+                "registers": [register_id for register_id, _, _ in ordered],
+                "sources": [int(source) for _, source, _ in ordered],
+                "at": [at for _, _, at in ordered],
+            },
+        )
+        return {(register_id, Source(row[0]), row[1]): _row(row) for register_id, *row in await cursor.fetchall()}
+
+    async def write(self, changes: Sequence[Change], received_at: datetime) -> None:
+        await self._insert(changes, received_at)
+        rejudged = [(c.register_id, after) for c in changes for _, after in c.settlement.rejudged]
+        if rejudged:
+            await self._conn.execute(_RECORD_REJUDGED, _columns(rejudged))
+            await self._conn.execute(_REJUDGE, _columns(rejudged))
+        for change in changes:
+            for _, after in change.settlement.superseded:
+                author = change.readings[after.source, after.at].author
+                row = {**_columns([(change.register_id, after)]), "received_at": received_at, "author": author}
+                await self._conn.execute(_RECORD_SUPERSEDED, row)
+                await self._conn.execute(_SUPERSEDE, row)
+        watched = [(c.register_id, int(source), at) for c in changes for source, at in c.settlement.watched]
+        if watched:
+            registers, sources, instants = (list(column) for column in zip(*watched, strict=True))
+            await self._conn.execute(_WATCH, {"registers": registers, "sources": sources, "at": instants})
+        await self._note_people(changes, received_at)
+
+    async def _insert(self, changes: Sequence[Change], received_at: datetime) -> None:
+        if not any(change.settlement.inserted for change in changes):
+            return
+        await self._conn.execute(_STAGE)
+        async with self._conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.set_types(_STAGE_TYPES)
+            for register_id, settlement, _ in changes:
+                for source, at, value, quality, reasons in settlement.inserted:
+                    await copy.write_row(
+                        (register_id, int(source), at - TO_POSTGRES, value, int(quality), int(reasons))
+                    )
+        await self._conn.execute(_INSERT, (received_at,))
+
+    async def _note_people(self, changes: Sequence[Change], received_at: datetime) -> None:
+        """Keep who stands behind typed-in readings, and that the register has such."""
+        typed = [
+            (change.register_id, int(source), reading.taken_at, reading.author, reading.note, reading.captured_at)
+            for change in changes
+            for (source, at), reading in change.readings.items()
+            if source.by_person or reading.author is not None or reading.note is not None
+            if any((row.source, row.at) == (source, at) for row in _written_anew(change))
+        ]
+        if not typed:
+            return
+        async with self._conn.cursor() as cursor:
+            await cursor.executemany(_ENTRY, [(*row[:5], row[5] or received_at) for row in typed])
+            await cursor.execute(_PEOPLE, ([row[0] for row in typed if Source(row[1]).by_person],))
+
+    async def write_intervals(self, rows: Sequence[tuple[int, IntervalReading]], received_at: datetime) -> None:
+        async with self._conn.cursor() as cursor:
+            await cursor.executemany(
+                _INTERVALS,
+                [
+                    (
+                        register_id,
+                        int(item.source),
+                        item.start,
+                        item.length.total_seconds(),
+                        received_at,
+                        to_micro(item.energy),
+                    )
+                    for register_id, item in rows
+                ],
+            )
+
+    async def quarantine(self, refused: Sequence[tuple[str, Reject]]) -> None:
+        await beside.quarantine(self._conn, refused)
+
+    async def contacts(self, contacts: Sequence[Contact]) -> None:
+        await beside.contacts(self._conn, contacts)
+
+    async def zone_mismatch(self, register_ids: Collection[int], at: datetime) -> None:
+        await beside.zone_mismatch(self._conn, sorted(register_ids), at)
+
+
+def _row(row: Sequence[Any]) -> Row:
+    source, at, value, quality, reasons = row
+    return Row(Source(source), at, value, Quality(quality), Reason(reasons))
+
+
+def _written_anew(change: Change) -> list[Row]:
+    return [*change.settlement.inserted, *(after for _, after in change.settlement.superseded)]
+
+
+def _columns(rows: Sequence[tuple[int, Row]]) -> dict[str, Any]:
+    """Rows as the arrays the set-based statements take."""
+    return {
+        "registers": [register_id for register_id, _ in rows],
+        "sources": [int(row.source) for _, row in rows],
+        "at": [row.at for _, row in rows],
+        "values": [row.value for _, row in rows],
+        "qualities": [int(row.quality) for _, row in rows],
+        "reasons": [int(row.reasons) for _, row in rows],
+    }
