@@ -1,0 +1,88 @@
+"""One Modbus device: a meter, its layout and its faults. Answers a request PDU with a response PDU. No I/O."""
+
+import struct
+from collections.abc import Sequence
+from datetime import datetime
+
+from simulators.clock import Clock
+from simulators.faults import Fault, Kind
+from simulators.layout import BUSY, ILLEGAL_ADDRESS, ILLEGAL_COUNT, ILLEGAL_FUNCTION, IllegalAddressError, Layout
+from simulators.meter import Meter
+
+MAX_REGISTERS = 125
+
+
+class Unit:
+    """A meter behind a unit id. Registers are worked out once per simulated second and kept as an image."""
+
+    def __init__(self, meter: Meter, layout: Layout, clock: Clock, scenario: Sequence[Fault] = ()) -> None:
+        self.meter = meter
+        self.layout = layout
+        self.clock = clock
+        self.scenario = tuple(scenario)
+        self.requests = 0
+        self._switched: Fault | None = None
+        self._second: datetime | None = None
+        self._image = b""
+
+    def break_with(self, kind: Kind | str, *, seconds: float = 0.0, every: int = 1) -> None:
+        """Switch a fault on now; it replaces the one switched on before and outranks the scenario."""
+        self._switched = Fault(Kind(kind), seconds=seconds, every=every)
+
+    def mend(self) -> None:
+        """Switch the fault off again; the scenario's own ones still hold."""
+        self._switched = None
+
+    def fault(self) -> Fault | None:
+        """The fault that meets the request being answered, if any. Counts requests."""
+        self.requests += 1
+        if self._switched is None and not self.scenario:
+            return None
+        fault = self._switched or self._scheduled()
+        return fault if fault and self.requests % fault.every == 0 else None
+
+    def answer(self, pdu: bytes) -> bytes:
+        """The response PDU of a healthy device: the registers, or an exception."""
+        function = pdu[0]
+        if function not in self.layout.functions:
+            return exception(function, ILLEGAL_FUNCTION)
+        if len(pdu) != 5:
+            return exception(function, ILLEGAL_COUNT)
+        address, count = struct.unpack_from(">HH", pdu, 1)
+        if not 1 <= count <= MAX_REGISTERS:
+            return exception(function, ILLEGAL_COUNT)
+        try:
+            registers = self.layout.cut(self.image(), address, count)
+        except IllegalAddressError:
+            return exception(function, ILLEGAL_ADDRESS)
+        return bytes((function, len(registers))) + registers
+
+    def answer_with(self, fault: Fault | None, pdu: bytes) -> bytes:
+        """The same under a fault that changes what is said (not how it travels)."""
+        if fault is None:
+            return self.answer(pdu)
+        if fault.kind is Kind.BUSY:
+            return exception(pdu[0], BUSY)
+        if fault.kind is Kind.ILLEGAL_ADDRESS:
+            return exception(pdu[0], ILLEGAL_ADDRESS)
+        answer = self.answer(pdu)
+        if fault.kind is Kind.SHORT and answer[0] < 0x80 and len(answer) > 4:
+            return bytes((answer[0], answer[1] - 2)) + answer[2:-2]
+        return answer
+
+    def image(self) -> bytes:
+        """The layout's registers as of the current whole second."""
+        now = self.clock.now().replace(microsecond=0)
+        if now != self._second:
+            self._image = self.layout.image(self.meter.values(now))
+            self._second = now
+        return self._image
+
+    def _scheduled(self) -> Fault | None:
+        now = self.clock.now()
+        return next((fault for fault in self.scenario if fault.holds(now)), None)
+
+
+def exception(function: int, code: int) -> bytes:
+    """An exception PDU."""
+    return bytes((function & 0x7F | 0x80, code))
