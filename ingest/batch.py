@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ingest.channel import is_counter, to_micro
 from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
+from ingest.instants import micros
 from ingest.judge import REACH, disputed, intrinsic, limits_of, quality_of
 from ingest.model import NO_REASON, PEOPLE, Quality, Reading, Reason, Source
 from ingest.settle import Fresh, Overrule, Row, Settlement, leave, settle
 from ingest.store import BatchWork, Card, Change, Span
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 PERSONS = tuple(sorted(PEOPLE))
-LONG_BEFORE, LONG_AFTER = ((datetime(year, 1, 1, tzinfo=UTC) - EPOCH) // _MICROSECOND for year in (1900, 2200))
-
-
-def micros(instant: datetime) -> int:
-    """An aware instant as whole microseconds since 1970."""
-    return (instant - EPOCH) // _MICROSECOND
+LONG_BEFORE, LONG_AFTER = (micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 2200))
 
 
 @dataclass(slots=True)

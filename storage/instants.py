@@ -6,7 +6,7 @@ PostgreSQL's binary timestamptz is a 64-bit count of microseconds since 2000-01-
 from __future__ import annotations
 
 import struct
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -14,8 +14,9 @@ from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TO_POSTGRES = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+from ingest.instants import micros
+
+TO_POSTGRES = micros(datetime(2000, 1, 1, tzinfo=UTC))
 """Microseconds from 1970 to 2000: subtract to write a timestamptz as the int8 it is on the wire."""
 
 _unpack = struct.Struct("!q").unpack
@@ -37,7 +38,3 @@ def micros_cursor(conn: psycopg.AsyncConnection[Any]) -> psycopg.AsyncCursor[tup
     cursor.adapters.register_loader("timestamptz", MicrosLoader)
     return cursor
 
-
-def instant(micros: int) -> datetime:
-    """Back to an aware datetime, UTC."""
-    return EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,85 @@
+"""Calendar cuts in a point's own time zone: half-hours, hours, days, months, years.
+
+Days of 23, 25 or 50 half-hours are valid days. Hours and half-hours are cut on the local clock, so that they begin at
+a full local hour also where the offset is not a whole number of hours.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from ingest.errors import Malformed
+
+
+class Step(StrEnum):
+    """How an interval is cut."""
+
+    HALF_HOUR = "half-hour"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
+SPANS = {
+    Step.HALF_HOUR: timedelta(minutes=30),
+    Step.HOUR: timedelta(hours=1),
+    Step.DAY: timedelta(days=1),
+    Step.MONTH: timedelta(days=31),
+    Step.YEAR: timedelta(days=366),
+}
+"""The longest each step can ordinarily be; a day of 25 hours is not longer in meaning."""
+
+
+def cuts(begin: datetime, end: datetime, step: Step, zone: ZoneInfo, *, most: int = 20_000) -> list[datetime]:
+    """All calendar cuts inside [begin, end], with begin and end themselves, as UTC instants in ascending order.
+
+    Raises Malformed when `begin` is not before `end`, or when there would be more than `most` intervals.
+    """
+    if begin >= end:
+        raise Malformed(f"from {begin.isoformat()} is not before to {end.isoformat()}; exchange the two")
+    if (end - begin) / SPANS[step] > most:
+        raise Malformed(
+            f"step {step.value!r} cuts {begin.isoformat()}..{end.isoformat()} into more than {most} intervals; "
+            "ask for a shorter range or a longer step"
+        )
+    begin, end = begin.astimezone(UTC), end.astimezone(UTC)
+    found = [begin]
+    cut = _first_after(begin, step, zone)
+    while cut < end:
+        found.append(cut)
+        cut = _first_after(cut, step, zone)
+    return [*found, end]
+
+
+def start_of(instant: datetime, step: Step, zone: ZoneInfo) -> datetime:
+    """The calendar cut at or before an instant, UTC."""
+    local = instant.astimezone(zone)
+    if step in (Step.HALF_HOUR, Step.HOUR):
+        past = timedelta(minutes=local.minute % 30 if step is Step.HALF_HOUR else local.minute)
+        floor = past + timedelta(seconds=local.second, microseconds=local.microsecond)
+        return instant.astimezone(UTC) - floor
+    return _midnight(local.year, 1 if step is Step.YEAR else local.month, local.day if step is Step.DAY else 1, zone)
+
+
+def shifted(instant: datetime, step: Step, count: int, zone: ZoneInfo) -> datetime:
+    """The start of the day, month or year `count` steps away from the one that holds the instant (negative: back)."""
+    local = instant.astimezone(zone)
+    if step is Step.DAY:
+        day = datetime(local.year, local.month, local.day, tzinfo=UTC) + timedelta(days=count)
+        return _midnight(day.year, day.month, day.day, zone)
+    months = (local.year * 12 + local.month - 1 + count) if step is Step.MONTH else (local.year + count) * 12
+    return _midnight(months // 12, months % 12 + 1, 1, zone)
+
+
+def _first_after(instant: datetime, step: Step, zone: ZoneInfo) -> datetime:
+    if step in (Step.HALF_HOUR, Step.HOUR):
+        return start_of(instant, step, zone) + SPANS[step]
+    return shifted(instant, step, 1, zone)
+
+
+def _midnight(year: int, month: int, day: int, zone: ZoneInfo) -> datetime:
+    """The first instant of a local day, UTC; where the clock skipped midnight, the instant it skipped to (fold 0)."""
+    return datetime(year, month, day, tzinfo=zone).astimezone(UTC)
