@@ -48,7 +48,7 @@ class Mosquitto:
         self.host = "127.0.0.1"
         self.port = 0
         self._extra = extra
-        self._folder: Path | None = None
+        self.folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -65,17 +65,17 @@ class Mosquitto:
     async def start(self) -> None:
         """Start it, with what an earlier run left in its folder, and wait until it accepts connections."""
         binary = find_mosquitto()
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
             # Started as root it becomes the user "mosquitto", who must be able to keep its files here.
-            self._folder.chmod(0o777)
+            self.folder.chmod(0o777)
             self.port = _free_port()
-            config = _CONFIG.format(port=self.port, folder=self._folder) + self._extra + "\n"
-            (self._folder / "mosquitto.conf").write_text(config)
+            config = _CONFIG.format(port=self.port, folder=self.folder) + self._extra + "\n"
+            (self.folder / "mosquitto.conf").write_text(config)
         self._process = await asyncio.create_subprocess_exec(
             binary,
             "-c",
-            str(self._folder / "mosquitto.conf"),
+            str(self.folder / "mosquitto.conf"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -103,9 +103,9 @@ class Mosquitto:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
 
     async def _end(self, how: signal.Signals) -> None:
         if self._process is None:
@@ -131,7 +131,7 @@ class Mosquitto:
             return
 
     def _log(self) -> str:
-        file = self._folder / "mosquitto.log" if self._folder else None
+        file = self.folder / "mosquitto.log" if self.folder else None
         return file.read_text() if file and file.is_file() else "it left no log; is its configuration right?"
 
 

@@ -1,0 +1,69 @@
+"""`simulate STREET.toml`: a street of simulated meters to poll and to listen to, until Ctrl-C."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from simulators.clock import Clock
+from simulators.mqtt import broker_address
+from simulators.street import RunningStreet, Street
+from simulators.table import StreetFileError, duration
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+_console = Console()
+
+
+@app.command()
+def simulate(
+    street: Annotated[Path | None, typer.Argument(help="Description of the street; left out, the demo's own.")] = None,
+    speed: Annotated[float, typer.Option(help="Simulated seconds per real second.")] = 1.0,
+    start: Annotated[str, typer.Option(help="ISO time with offset to start at; left out, now.")] = "",
+    mqtt_url: Annotated[str, typer.Option(help="Broker for the gateways; left out, they publish nothing.")] = "",
+    every: Annotated[str, typer.Option(help="How often gateways publish, in simulated time.")] = "30s",
+) -> None:
+    """Run a street of simulated meters until Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        if mqtt_url:
+            broker_address(mqtt_url)
+        described = Street.read(street) if street else Street.shipped()
+        clock = Clock(datetime.fromisoformat(start) if start else None, speed)
+        pause = duration(every)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
+        asyncio.run(_run(described, clock, mqtt_url or None, pause))
+    except StreetFileError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+async def _run(street: Street, clock: Clock, mqtt_url: str | None, every: timedelta) -> None:
+    over = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends asyncio.run there
+            asyncio.get_running_loop().add_signal_handler(name, over.set)
+    async with street.start(clock, mqtt_url=mqtt_url, every=every) as running:
+        _show(running, mqtt_url, every)
+        await over.wait()
+
+
+def _show(running: RunningStreet, mqtt_url: str | None, every: timedelta) -> None:
+    table = Table(title=f"{len(running.meters)} meters, time runs ×{running.clock.factor:g}")
+    for heading in ("where", "address", "meters"):
+        table.add_column(heading)
+    addresses = running.addresses()
+    for line in running.spec.lines:
+        hanging = [one for one in running.spec.meters if one.line == line.name]
+        table.add_row(f"{line.kind} {line.name}", addresses[line.name], str(len(hanging)))
+    for name, gateway in running.gateways.items():
+        table.add_row(f"gateway {name}", f"{mqtt_url}, every {every}", str(len(gateway.meters)))
+    _console.print(table)
+    _console.print("Ctrl-C ends it.")

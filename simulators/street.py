@@ -1,0 +1,135 @@
+"""A street of simulated meters running: Modbus servers, serial lines and gateways, as its TOML file describes.
+
+street = Street.read(Path("street.toml"))
+async with street.start(Clock(), mqtt_url="mqtt://127.0.0.1:1883") as running:
+    running.addresses()   # line name -> "127.0.0.1:15021" or "/dev/pts/3"
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+from simulators.clock import Clock
+from simulators.framing import RtuStation
+from simulators.layouts import layout_of
+from simulators.meter import Meter
+from simulators.modbus import ModbusServer
+from simulators.mqtt import Gateway, Publisher
+from simulators.serial_line import SerialLine
+from simulators.street_file import LineSpec, MeterSpec, StreetSpec, parse_street
+from simulators.table import StreetFileError
+from simulators.unit import Unit
+
+_log = logging.getLogger(__name__)
+_EVERY = timedelta(seconds=30)
+
+
+@dataclass(slots=True)
+class RunningStreet:
+    """What runs: the truth by serial number, the units whose faults can be switched, the wires and gateways."""
+
+    clock: Clock
+    spec: StreetSpec
+    meters: dict[str, Meter] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    lines: dict[str, ModbusServer | SerialLine] = field(default_factory=dict)
+    gateways: dict[str, Gateway] = field(default_factory=dict)
+
+    def addresses(self) -> dict[str, str]:
+        """Where each line is found: host:port, or the path of its pseudo-terminal."""
+        return {
+            name: line.path if isinstance(line, SerialLine) else f"{line.host}:{line.port}"
+            for name, line in self.lines.items()
+        }
+
+
+class Street:
+    """A street that can be started."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        parse_street(text, datetime.now(UTC))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The street of a TOML file; mistakes in it raise `StreetFileError` at once."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StreetFileError(
+                f"street file {path} cannot be read: {error}; give the path of a TOML file"
+            ) from error
+        return cls(text)
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """The street of the demo: 12 Modbus meters on 3 lines, 8 meters behind 2 gateways."""
+        return cls((files("simulators") / "street.toml").read_text(encoding="utf-8"))
+
+    def describe(self, start: datetime | None = None) -> StreetSpec:
+        """The parsed file, scenario times counted from `start`."""
+        return parse_street(self._text, start or datetime.now(UTC))
+
+    @asynccontextmanager
+    async def start(
+        self, clock: Clock, *, mqtt_url: str | None = None, every: timedelta = _EVERY
+    ) -> AsyncIterator[RunningStreet]:
+        """Run all of it; without `mqtt_url` the gateways publish nothing."""
+        spec = self.describe(clock.start)
+        running = RunningStreet(clock, spec, {one.meter.serial: one.meter for one in spec.meters})
+        async with AsyncExitStack() as stack:
+            for line in spec.lines:
+                await _start_line(stack, running, line, [one for one in spec.meters if one.line == line.name])
+            if mqtt_url is not None:
+                await _start_gateways(stack, running, spec, mqtt_url, every)
+            yield running
+
+
+async def _start_line(stack: AsyncExitStack, running: RunningStreet, line: LineSpec, hanging: list[MeterSpec]) -> None:
+    units: dict[int, Unit] = {}
+    for one in hanging:
+        assert one.model is not None
+        assert one.unit is not None
+        unit = Unit(one.meter, layout_of(one.model), running.clock, one.faults)
+        units[one.unit] = running.units[one.meter.serial] = unit
+    if line.kind == "pty":
+        running.lines[line.name] = await stack.enter_async_context(SerialLine(RtuStation(units), baud=line.baud))
+        return
+    server = ModbusServer(units, kind=line.kind, host=line.host, port=line.port)
+    try:
+        running.lines[line.name] = await stack.enter_async_context(server)
+    except OSError as error:
+        raise StreetFileError(
+            f"line {line.name}: {line.host}:{line.port} cannot be listened on ({error.strerror}); "
+            "stop what holds it, or give port = 0 for a free one"
+        ) from error
+
+
+async def _start_gateways(
+    stack: AsyncExitStack, running: RunningStreet, spec: StreetSpec, url: str, every: timedelta
+) -> None:
+    for name in sorted({one.gateway for one in spec.meters if one.gateway is not None}):
+        publisher = await stack.enter_async_context(Publisher(url, client_id=f"simulator-{name}"))
+        meters = [one.meter for one in spec.meters if one.gateway == name]
+        gateway = Gateway(name, meters, running.clock, publisher, every)
+        running.gateways[name] = gateway
+        task = asyncio.create_task(gateway.run(), name=f"gateway {name}")
+        task.add_done_callback(_report)
+        stack.push_async_callback(_end, task)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("%s stopped publishing", task.get_name(), exc_info=error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,114 @@
+"""A street running: servers on real ports, gateways on a real broker."""
+
+import asyncio
+import os
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from paho.mqtt import subscribe
+from paho.mqtt.client import MQTTMessage
+from pymodbus.client import AsyncModbusTcpClient
+
+from simulators.clock import Clock
+from simulators.modbus import ModbusServer
+from simulators.mosquitto import Mosquitto
+from simulators.serial_line import SerialLine
+from simulators.street import Street
+from simulators.table import StreetFileError
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
+STREET = """
+[[line]]
+name = "tcp"
+kind = "modbus-tcp"
+
+[[line]]
+name = "bus"
+kind = "pty"
+baud = 19200
+
+[[meter]]
+serial = "1"
+model = "eastron-sdm120"
+line = "tcp"
+unit = 9
+fault = [{ kind = "busy", begin = "+1h", end = "+2h" }]
+
+[[meter]]
+serial = "2"
+model = "abb-b23"
+line = "bus"
+unit = 1
+
+[[meter]]
+serial = "3"
+gateway = "gw"
+"""
+
+
+async def test_all_wires_run_and_tell_where() -> None:
+    async with Street(STREET).start(Clock(START, factor=0)) as running:
+        addresses = running.addresses()
+        assert isinstance(running.lines["tcp"], ModbusServer)
+        assert isinstance(running.lines["bus"], SerialLine)
+        assert addresses["tcp"] == f"127.0.0.1:{running.lines['tcp'].port}"
+        assert stat.S_ISCHR(os.stat(addresses["bus"]).st_mode)
+        assert set(running.meters) == {"1", "2", "3"}
+        assert set(running.units) == {"1", "2"}
+        assert not running.gateways
+
+
+async def test_a_scenario_breaks_the_wire_for_its_time() -> None:
+    clock = Clock(START, factor=0)
+    async with Street(STREET).start(clock) as running:
+        line = running.lines["tcp"]
+        assert isinstance(line, ModbusServer)
+        client = AsyncModbusTcpClient(line.host, port=line.port, timeout=1, retries=0)
+        assert await client.connect()
+        errors = []
+        for minutes in (59, 60, 119, 120):
+            clock.move(START + timedelta(minutes=minutes))
+            errors.append((await client.read_input_registers(0x48, count=2, device_id=9)).isError())
+        client.close()
+    assert errors == [False, True, True, False]
+
+
+async def test_gateways_publish() -> None:
+    async with Mosquitto() as broker, Street(STREET).start(Clock(START, 600), mqtt_url=broker.url) as running:
+        heard = await asyncio.to_thread(
+            subscribe.simple, "amr/v1/gw/readings", qos=1, hostname=broker.host, port=broker.port
+        )
+        assert isinstance(heard, MQTTMessage)
+        assert b'"meter":"3"' in bytes(heard.payload)
+        assert [meter.serial for meter in running.gateways["gw"].meters] == ["3"]
+
+
+async def test_a_taken_port_is_named() -> None:
+    async with ModbusServer({}) as other:
+        street = Street(f'[[line]]\nname = "tcp"\nkind = "modbus-tcp"\nport = {other.port}\n')
+        with pytest.raises(StreetFileError, match=f"line tcp: 127.0.0.1:{other.port} .* port = 0"):
+            async with street.start(Clock(START)):
+                pass
+
+
+def test_the_shipped_street_is_as_the_demo_needs_it() -> None:
+    spec = Street.shipped().describe()
+    on_lines = [one for one in spec.meters if one.line]
+    assert len(on_lines) == 12
+    assert {one.model for one in on_lines} == {
+        "eastron-sdm120",
+        "eastron-sdm630",
+        "abb-b23",
+        "schneider-iem3155",
+        "carlo-gavazzi-em24",
+    }
+    assert [line.port for line in spec.lines] == [15021, 15022, 15023]
+    assert sorted({one.gateway for one in spec.meters if one.gateway}) == ["gw-tp-101", "gw-tp-102"]
+    assert sum(1 for one in spec.meters if one.gateway) == 8
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StreetFileError, match=r"no\.toml cannot be read"):
+        Street.read(tmp_path / "no.toml")
