@@ -20,7 +20,6 @@ from storage.embedded import embedded_server
 
 _log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 5
-_POOL_TIMEOUT = 10.0
 _LONGEST_PAUSE = 2.0
 
 
@@ -37,6 +36,7 @@ class DatabaseSettings:
     url: str | None
     data: Path
     pool_size: int = 10
+    pool_timeout: timedelta = timedelta(seconds=10)
     statement_timeout: timedelta = timedelta(seconds=30)
     application_name: str = "amr"
 
@@ -86,7 +86,7 @@ async def open_database(settings: DatabaseSettings, *, wait: bool = False) -> As
             kwargs={"prepare_threshold": 1},
             min_size=1,
             max_size=settings.pool_size,
-            timeout=_POOL_TIMEOUT,
+            timeout=settings.pool_timeout.total_seconds(),
             check=AsyncConnectionPool.check_connection,
             name=settings.application_name,
             open=False,

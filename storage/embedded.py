@@ -16,6 +16,7 @@ import logging
 import os
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -141,6 +142,12 @@ class EmbeddedServer:
             self._process = await start_postgres(
                 binaries, self._cluster, self._sockets, self._data / "postgres.log", account
             )
+        except (OSError, subprocess.SubprocessError) as e:
+            self._release()
+            raise Misconfigured(
+                f"the embedded PostgreSQL cannot be run on {self._data}: {e}; set AMR_DATA to another folder, "
+                "or AMR_DATABASE_URL to a PostgreSQL server"
+            ) from e
         except BaseException:
             self._release()
             raise
@@ -149,7 +156,7 @@ class EmbeddedServer:
     def _prepare(self) -> None:
         """Find every path; they depend on the data folder alone, so that all processes agree on them."""
         try:
-            self._data.mkdir(parents=True, exist_ok=True)
+            _make_folder(self._data)
             major = _installed_major(self._data) or find_binaries(None).major
         except OSError as e:
             raise Misconfigured(f"data folder {self._data} cannot be used: {e}; set AMR_DATA to another one") from e
@@ -187,6 +194,16 @@ class EmbeddedServer:
     async def _joined(self) -> bool:
         """Whether the other process's server answers, looking for at most a moment."""
         return await until(lambda: is_ready(self._cluster) and _answers(self._sockets), _LOOK)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the data folder; root's must let PostgreSQL's account through whatever the umask (the cluster is 0700)."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        folder.chmod(0o755)
 
 
 def _installed_major(data: Path) -> int | None:

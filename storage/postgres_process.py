@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -46,11 +47,24 @@ class PostgresProcess:
                 break
             self.child.send_signal(number)
             await until(lambda: not self.alive, patience)
+        self._dismiss_guard()
+
+    def abort(self) -> None:
+        """End it at once, waiting in place: for a start given up, which must not leave a child if cancelled again."""
+        for number, patience in _STOPS[1:]:
+            if self.alive:
+                self.child.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.child.wait(patience)
+        self._dismiss_guard()
+
+    def _dismiss_guard(self) -> None:
         if self.guard is not None:
             self.guard.kill()
             self.guard.wait()
             assert self.guard.stdin is not None
             self.guard.stdin.close()
+            self.guard = None
 
 
 async def start_postgres(
@@ -67,7 +81,7 @@ async def start_postgres(
         if not server.alive:
             raise StoreUnavailable(f"the embedded PostgreSQL stopped while starting; {log} ends:\n{_tail(log)}")
     except BaseException:
-        await server.stop()
+        server.abort()
         raise
     return server
 
