@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from simulators.faults import Fault, Kind
-from simulators.layout import NO_ANSWER
-from simulators.unit import Unit, exception
+from simulators.unit import NO_ANSWER, Unit, exception
 
 _LONGEST = 260
 

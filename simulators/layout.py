@@ -11,11 +11,11 @@ from functools import cached_property
 
 from simulators.packing import Pack
 
-ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_COUNT, BUSY, NO_ANSWER = 1, 2, 3, 6, 11
-
-
-class IllegalAddressError(Exception):
-    """A read that is not wholly inside the model's map."""
+VOLTS = ("32.7.0", "52.7.0", "72.7.0")
+AMPERES = ("31.7.0", "51.7.0", "71.7.0")
+WATTS = ("21.7.0", "41.7.0", "61.7.0")
+PHASE_ENERGY = ("21.8.0", "41.8.0", "61.8.0")
+PHASE_REACTIVE = ("23.8.0", "43.8.0", "63.8.0")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,35 @@ class Field:
     address: int
     channel: str
     pack: Pack
+
+
+def row(first: int, channels: tuple[str, ...], pack: Pack, step: int = 2) -> tuple[Field, ...]:
+    """Channels that lie one after another, `step` registers apart."""
+    return tuple(Field(first + i * step, channel, pack) for i, channel in enumerate(channels))
+
+
+@dataclass(frozen=True)
+class SerialField:
+    """Where a meter tells its serial number: an unsigned 32-bit number, or `text` padded with zero bytes."""
+
+    functions: frozenset[int]
+    address: int
+    words: int
+    text: bool = False
+
+    def cut(self, serial: str, function: int, address: int, count: int) -> bytes | None:
+        """These registers; None when the read is not inside the serial number's."""
+        begin = address - self.address
+        if function not in self.functions or begin < 0 or begin + count > self.words:
+            return None
+        return self._pack(serial)[2 * begin : 2 * (begin + count)]
+
+    def _pack(self, serial: str) -> bytes:
+        size = 2 * self.words
+        if self.text:
+            return serial.encode("ascii", "replace")[:size].ljust(size, b"\0")
+        # A serial number with letters has no number; a meter would not be made so.
+        return (int(serial) if serial.isdecimal() else 0).to_bytes(8, "big")[-size:]
 
 
 @dataclass(frozen=True)
@@ -43,6 +72,7 @@ class Layout:
     resolution: Decimal
     digits: int
     filler: int = 0
+    serial: SerialField | None = None
 
     def image(self, values: Mapping[str, Decimal]) -> bytes:
         """All spans' registers, packed one after another."""
@@ -52,13 +82,13 @@ class Layout:
             image[offset : offset + len(packed)] = packed
         return bytes(image)
 
-    def cut(self, image: bytes, address: int, count: int) -> bytes:
-        """The registers from `address` on; raises `IllegalAddressError` outside of the map."""
+    def cut(self, image: bytes, address: int, count: int) -> bytes | None:
+        """The registers from `address` on; None when they are not wholly inside one span."""
         for first, end, offset in self._offsets:
             if first <= address and address + count <= end:
                 begin = offset + 2 * (address - first)
                 return image[begin : begin + 2 * count]
-        raise IllegalAddressError(f"{self.model} has no registers {address:#06x}…{address + count - 1:#06x}")
+        return None
 
     def words(self, values: Mapping[str, Decimal]) -> dict[int, int]:
         """The whole map as wire address -> 16-bit word."""
@@ -68,6 +98,11 @@ class Layout:
             for first, end, offset in self._offsets
             for address in range(first, end)
         }
+
+    @cached_property
+    def known_functions(self) -> frozenset[int]:
+        """Function codes that are answered at all."""
+        return self.functions | (self.serial.functions if self.serial else frozenset())
 
     @cached_property
     def _offsets(self) -> tuple[tuple[int, int, int], ...]:
@@ -90,4 +125,4 @@ class Layout:
         for first, end, offset in self._offsets:
             if first <= address < end:
                 return offset + 2 * (address - first)
-        raise IllegalAddressError(f"{self.model}: field {address:#06x} is outside of its spans")
+        raise ValueError(f"{self.model}: field {address:#06x} is outside of its spans")

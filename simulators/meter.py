@@ -15,7 +15,7 @@ from simulators.momentary import momentary
 from simulators.shape import Shape
 
 TOTAL, DAY, NIGHT, EXPORT, BOTH_WAYS = "1.8.0", "1.8.1", "1.8.2", "2.8.0", "15.8.0"
-PHASES = ("21.8.0", "41.8.0", "61.8.0")
+PHASES = {"1.8.0": ("21.8.0", "41.8.0", "61.8.0"), "3.8.0": ("23.8.0", "43.8.0", "63.8.0")}
 SHARED = (EXPORT, "3.8.0", "4.8.0")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _NIGHT_HOURS = frozenset((23, 0, 1, 2, 3, 4, 5, 6))
@@ -110,8 +110,9 @@ class Meter:
             if isinstance(event, Jump) and life.since <= event.at <= at:
                 counts[event.channel] = counts.get(event.channel, 0) + self._count(event.by)
         counts[BOTH_WAYS] = counts[TOTAL] + counts.get(EXPORT, 0)
-        if self.phases > 1:
-            counts |= zip(PHASES, _split(counts[TOTAL]), strict=True)
+        for channel, parts in PHASES.items() if self.phases > 1 else ():
+            if channel in counts:
+                counts |= zip(parts, _split(counts[channel]), strict=True)
         modulus = self._count(Decimal(10) ** self.digits)
         return {channel: count % modulus * self.resolution for channel, count in counts.items()}
 

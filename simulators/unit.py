@@ -6,10 +6,11 @@ from datetime import datetime
 
 from simulators.clock import Clock
 from simulators.faults import Fault, Kind
-from simulators.layout import BUSY, ILLEGAL_ADDRESS, ILLEGAL_COUNT, ILLEGAL_FUNCTION, IllegalAddressError, Layout
+from simulators.layout import Layout
 from simulators.meter import Meter
 
 MAX_REGISTERS = 125
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_COUNT, BUSY, NO_ANSWER = 1, 2, 3, 6, 11
 
 
 class Unit:
@@ -44,16 +45,15 @@ class Unit:
     def answer(self, pdu: bytes) -> bytes:
         """The response PDU of a healthy device: the registers, or an exception."""
         function = pdu[0]
-        if function not in self.layout.functions:
+        if function not in self.layout.known_functions:
             return exception(function, ILLEGAL_FUNCTION)
         if len(pdu) != 5:
             return exception(function, ILLEGAL_COUNT)
         address, count = struct.unpack_from(">HH", pdu, 1)
         if not 1 <= count <= MAX_REGISTERS:
             return exception(function, ILLEGAL_COUNT)
-        try:
-            registers = self.layout.cut(self.image(), address, count)
-        except IllegalAddressError:
+        registers = self._registers(function, address, count)
+        if registers is None:
             return exception(function, ILLEGAL_ADDRESS)
         return bytes((function, len(registers))) + registers
 
@@ -77,6 +77,15 @@ class Unit:
             self._image = self.layout.image(self.meter.values(now))
             self._second = now
         return self._image
+
+    def _registers(self, function: int, address: int, count: int) -> bytes | None:
+        registers = None
+        if function in self.layout.functions:
+            registers = self.layout.cut(self.image(), address, count)
+        if registers is None and self.layout.serial is not None:
+            serial = self.meter.serial_at(self.clock.now())
+            registers = self.layout.serial.cut(serial, function, address, count)
+        return registers
 
     def _scheduled(self) -> Fault | None:
         now = self.clock.now()

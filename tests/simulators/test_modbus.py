@@ -1,6 +1,7 @@
 """The Modbus server over real sockets, held to pymodbus's client and to raw frames."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +11,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.framer import FramerType
 
 from simulators.clock import Clock
-from simulators.layouts import layout_of
+from simulators.framing import rtu
+from simulators.layouts import LAYOUTS, layout_of
 from simulators.meter import Meter
 from simulators.modbus import ModbusServer
 from simulators.shape import load
@@ -73,7 +75,7 @@ async def test_reads_outside_of_the_map_are_refused(
 
 
 async def test_another_function_is_refused(client: AsyncModbusTcpClient) -> None:
-    assert (await client.read_holding_registers(0x0048, count=2, device_id=5)).exception_code == 1
+    assert (await client.read_coils(0x0048, count=2, device_id=5)).exception_code == 1
     assert (await client.write_register(0x0048, 1, device_id=5)).exception_code == 1
 
 
@@ -132,3 +134,55 @@ async def raw(server: ModbusServer, request: bytes, size: int) -> bytes:
     writer.close()
     await writer.wait_closed()
     return answer
+
+
+async def test_a_late_answer_meets_the_next_request() -> None:
+    slow, quick = unit(), unit("11000002")
+    slow.break_with("late", seconds=0.3)
+    async with ModbusServer({5: slow, 6: quick}, kind="rtu-over-tcp") as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(rtu(5, ASK_ENERGY[7:]))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(9), 0.05)
+        writer.write(rtu(6, ASK_ENERGY[7:]))
+        answers = [await asyncio.wait_for(reader.readexactly(9), 5) for _ in range(2)]
+        writer.close()
+        await writer.wait_closed()
+    assert [answer[0] for answer in answers] == [6, 5]
+
+
+async def test_a_disconnect_closes_and_the_next_connection_is_served() -> None:
+    one = unit()
+    async with ModbusServer({5: one}) as server:
+        one.break_with("disconnect")
+        assert await raw(server, ASK_ENERGY, 13) == b""
+        one.mend()
+        assert len(await raw(server, ASK_ENERGY, 13)) == 13
+
+
+async def test_a_thousand_connections_are_served() -> None:
+    async with ModbusServer({5: unit()}) as server:
+        streams = [await asyncio.open_connection(server.host, server.port) for _ in range(1000)]
+        for _, writer in streams:
+            writer.write(ASK_ENERGY)
+        answers = {await asyncio.wait_for(reader.readexactly(13), 30) for reader, _ in streams}
+        assert server.connections == 1000
+        for _, writer in streams:
+            writer.close()
+            await writer.wait_closed()
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("model", sorted(LAYOUTS))
+async def test_every_models_energy_is_in_the_map_it_tells(model: str) -> None:
+    one = unit(model=model)
+    (place,) = (field for field in one.layout.fields if field.channel == "1.8.0")
+    function = min(one.layout.functions)
+    async with ModbusServer({1: one}) as server:
+        client = AsyncModbusTcpClient(server.host, port=server.port, timeout=2, retries=0)
+        assert await client.connect()
+        ask = client.read_holding_registers if function == 3 else client.read_input_registers
+        words = len(place.pack(None)) // 2
+        answer = await ask(place.address, count=words, device_id=1)
+        client.close()
+    assert struct.pack(f">{words}H", *answer.registers) == place.pack(one.meter.values(AT)["1.8.0"])

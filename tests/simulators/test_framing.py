@@ -1,0 +1,193 @@
+"""Frames byte for byte, and what each fault does to them."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.clock import Clock
+from simulators.faults import Fault, Kind
+from simulators.framing import MbapStation, Reply, RtuStation, Station, crc16, rtu
+from simulators.layouts import layout_of
+from simulators.models import meter_of
+from simulators.unit import Unit
+
+AT = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+ASK = bytes.fromhex("04 0048 0002")
+RTU_ASK = rtu(5, ASK)
+MBAP_ASK = bytes.fromhex("0007 0000 0006 05") + ASK
+
+
+def unit(*scenario: Fault) -> Unit:
+    clock = Clock(AT, factor=0)
+    return Unit(meter_of("eastron-sdm120", "11000005", shares={}), layout_of("eastron-sdm120"), clock, scenario)
+
+
+def healthy(one: Unit) -> bytes:
+    return one.answer(ASK)
+
+
+def test_the_crc_is_modbuss_own() -> None:
+    # A request printed in Eastron's manuals, and the answer to "230.2 V" beside it.
+    assert rtu(1, bytes.fromhex("04 0000 0002")).hex(" ") == "01 04 00 00 00 02 71 cb"
+    assert rtu(1, bytes.fromhex("04 04 4366 3334")).hex(" ") == "01 04 04 43 66 33 34 1b 38"
+    assert crc16(bytes.fromhex("0104044366 33341b38")) == 0
+
+
+def test_an_answer_in_both_framings() -> None:
+    one = unit()
+    pdu = healthy(one)
+    assert pdu[:2] == b"\x04\x04"
+    assert MbapStation({5: one}).hear(MBAP_ASK) == [Reply(bytes.fromhex("0007 0000 0007 05") + pdu)]
+    assert RtuStation({5: one}).hear(RTU_ASK) == [Reply(rtu(5, pdu))]
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40))
+def test_pieces_make_no_difference(sizes: list[int]) -> None:
+    one = unit()
+    for station, stream in ((MbapStation({5: one}), MBAP_ASK * 6), (RtuStation({5: one}), RTU_ASK * 6)):
+        replies, rest = [], stream
+        for size in [*sizes, len(stream)]:
+            replies += station.hear(rest[:size])
+            rest = rest[size:]
+        assert len(replies) == 6
+
+
+@given(st.binary(max_size=600))
+def test_no_garbage_breaks_a_station(data: bytes) -> None:
+    one = unit()
+    for station in (MbapStation({5: one}), RtuStation({5: one})):
+        station.hear(data)
+        station.silence()
+    rtu_station = RtuStation({5: one})
+    rtu_station.hear(data)
+    rtu_station.silence()
+    assert rtu_station.hear(RTU_ASK) == [Reply(rtu(5, healthy(one)))]
+
+
+def test_noise_before_a_request_is_stepped_over() -> None:
+    one = unit()
+    assert RtuStation({5: one}).hear(b"\x05\x04\x00" + RTU_ASK) == [Reply(rtu(5, healthy(one)))]
+
+
+def test_a_request_with_a_wrong_crc_is_not_answered() -> None:
+    assert RtuStation({5: unit()}).hear(RTU_ASK[:-1] + b"\x00") == []
+
+
+@pytest.mark.parametrize("pdu", ["10 0048 0002 04 0000 0000", "2b 0e 01 00", "11"])
+def test_functions_of_any_length_are_refused(pdu: str) -> None:
+    request = bytes.fromhex(pdu)
+    refusal = bytes((request[0] | 0x80, 1))
+    one = unit()
+    assert RtuStation({5: one}).hear(rtu(5, request)) == [Reply(rtu(5, refusal))]
+    header = (1).to_bytes(2, "big") + b"\0\0" + (len(request) + 1).to_bytes(2, "big") + b"\x05"
+    assert [reply.frame[7:] for reply in MbapStation({5: one}).hear(header + request)] == [refusal]
+
+
+@pytest.mark.parametrize("frame", ["0001 0001 0006 05 04 0048 0002", "0001 0000 ffff 05 04 0048 0002"])
+def test_what_is_no_modbus_tcp_closes_the_connection(frame: str) -> None:
+    assert MbapStation({5: unit()}).hear(bytes.fromhex(frame)) == [Reply(b"", closes=True)]
+
+
+def stations(one: Unit) -> list[tuple[Station, bytes]]:
+    return [(MbapStation({5: one}), MBAP_ASK), (RtuStation({5: one}), RTU_ASK)]
+
+
+@pytest.mark.parametrize("kind", [Kind.SLOW, Kind.LATE])
+def test_slow_and_late(kind: Kind) -> None:
+    one = unit()
+    sound = [station.hear(ask)[0].frame for station, ask in stations(one)]
+    one.break_with(kind, seconds=1.5)
+    assert [station.hear(ask) for station, ask in stations(one)] == [[Reply(frame, after=1.5)] for frame in sound]
+
+
+def test_dead_and_disconnect() -> None:
+    one = unit()
+    one.break_with("dead")
+    assert [station.hear(ask) for station, ask in stations(one)] == [[], []]
+    one.break_with("disconnect")
+    assert [station.hear(ask) for station, ask in stations(one)] == [[Reply(b"", closes=True)]] * 2
+
+
+@pytest.mark.parametrize(("kind", "code"), [("busy", 6), ("illegal-address", 2)])
+def test_exceptions(kind: str, code: int) -> None:
+    one = unit()
+    one.break_with(kind)
+    (mbap,), (serial,) = (station.hear(ask) for station, ask in stations(one))
+    assert mbap.frame[7:] == bytes((0x84, code))
+    assert serial.frame == rtu(5, bytes((0x84, code)))
+
+
+def test_noise_fails_the_crc_and_a_gateway_hides_it() -> None:
+    one = unit()
+    sound = rtu(5, healthy(one))
+    one.break_with("noise")
+    (mbap,), (serial,) = (station.hear(ask) for station, ask in stations(one))
+    assert mbap.frame[7:] == bytes((0x84, 11))
+    assert len(serial.frame) == len(sound)
+    assert serial.frame != sound
+    assert crc16(serial.frame) != 0
+
+
+def test_damage_to_the_frame() -> None:
+    one = unit()
+    sound = rtu(5, healthy(one))
+    shown = {}
+    for kind in (Kind.LEADING_NOISE, Kind.HALF_FRAME, Kind.WRONG_UNIT, Kind.SHORT):
+        one.break_with(kind)
+        (shown[kind],) = RtuStation({5: one}).hear(RTU_ASK)
+    assert shown[Kind.LEADING_NOISE].frame[-len(sound) :] == sound
+    assert len(shown[Kind.LEADING_NOISE].frame) > len(sound)
+    assert shown[Kind.HALF_FRAME].frame == sound[: len(sound) // 2]
+    assert shown[Kind.WRONG_UNIT].frame == rtu(6, healthy(one))
+    assert shown[Kind.SHORT].frame == rtu(5, b"\x04\x02" + healthy(one)[2:4])
+
+
+def test_a_fault_may_meet_every_third_request_only() -> None:
+    one = unit()
+    one.break_with("dead", every=3)
+    station = RtuStation({5: one})
+    assert [len(station.hear(RTU_ASK)) for _ in range(6)] == [1, 1, 0, 1, 1, 0]
+    one.mend()
+    assert [len(station.hear(RTU_ASK)) for _ in range(3)] == [1, 1, 1]
+
+
+def test_a_scenario_holds_for_its_time_and_the_hand_outranks_it() -> None:
+    one = unit(Fault(Kind.DEAD, begin=AT + timedelta(hours=1), end=AT + timedelta(hours=2)))
+    station = RtuStation({5: one})
+    answers = []
+    for minutes in (0, 60, 119, 120):
+        one.clock.move(AT + timedelta(minutes=minutes))
+        answers.append(len(station.hear(RTU_ASK)))
+    assert answers == [1, 0, 0, 1]
+    one.clock.move(AT + timedelta(minutes=60))
+    one.break_with("busy")
+    assert station.hear(RTU_ASK) == [Reply(rtu(5, b"\x84\x06"))]
+
+
+def test_impossible_faults_are_refused() -> None:
+    with pytest.raises(ValueError, match="seconds 0"):
+        Fault(Kind.LATE)
+    with pytest.raises(ValueError, match="every 0"):
+        Fault(Kind.DEAD, every=0)
+    with pytest.raises(ValueError, match="'sleepy'"):
+        unit().break_with("sleepy")
+
+
+def test_registers_follow_the_clock_by_whole_seconds() -> None:
+    one = unit()
+    before = healthy(one)
+    one.clock.move(AT + timedelta(milliseconds=900))
+    assert healthy(one) == before
+    one.clock.move(AT + timedelta(days=1))
+    assert healthy(one) != before
+    assert one.meter.values(AT)["1.8.0"] > Decimal("1234.5")
+
+
+def test_the_serial_number_is_read_at_its_own_place() -> None:
+    one = unit()
+    assert one.answer(bytes.fromhex("03 fc00 0002")) == b"\x03\x04" + (11000005).to_bytes(4, "big")
+    assert one.answer(bytes.fromhex("03 0048 0002")) == b"\x83\x02"
+    assert one.answer(bytes.fromhex("04 fc00 0002")) == b"\x84\x02"
