@@ -1,0 +1,38 @@
+"""The poller's clock: real by default; for demonstrations it may run faster than life."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+SLICE = 30.0
+"""Longest real sleep: a suspended machine or a corrected clock is noticed after at most this many seconds."""
+
+
+class Clock:
+    """Aware UTC instants and sleeps, both `factor` times as fast as real ones."""
+
+    def __init__(self, factor: float = 1.0, start: datetime | None = None) -> None:
+        if factor <= 0:
+            raise ValueError(f"factor {factor} is not positive; 1 is real time, 60 makes a minute of every second")
+        self.factor = factor
+        self._start = start
+        self._origin = time.monotonic()
+        self._real = factor == 1.0 and start is None
+        if self._start is None:
+            self._start = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """The current instant. The real clock follows corrections of the system's; a faster one cannot."""
+        if self._real or self._start is None:
+            return datetime.now(UTC)
+        return self._start + timedelta(seconds=(time.monotonic() - self._origin) * self.factor)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep that many seconds of this clock, but never longer than SLICE real ones: look at `now` afterwards."""
+        await asyncio.sleep(self.real(seconds))
+
+    def real(self, seconds: float) -> float:
+        """How long to wait in real seconds for that many of this clock, at most SLICE."""
+        return min(max(seconds, 0.0) / self.factor, SLICE)

@@ -1,0 +1,279 @@
+"""One owner per wire: whose turn it is, what a poll becomes, and what to do about silence. Knows no protocol.
+
+A due meter is read, its values share one instant and go to the door with the news that it answered; a failed poll is
+news too. Meters that stay silent are given up for a while (`patience.py`) so that they cost the others little. The
+link is judged apart: that a meter is silent says nothing about the wire, and a lost wire nothing about the meters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
+
+from collectors.clock import Clock
+from collectors.link import Answer, Door, LineDown, Link, Silent
+from collectors.patience import Health, Patience
+from collectors.poll import contact, delivery_of
+from collectors.schedule import SPREAD, next_due, phase
+from ingest.delivery import Delivery, Outcome
+from ingest.errors import AmrError, NotFound
+from ingest.model import Line, Polled
+
+log = logging.getLogger(__name__)
+
+FIRST_REOPEN, LONGEST_REOPEN = 1.0, 60.0
+SILENT_TURNS = 3
+"""So many silent turns in a row, and at least one of every meter, and the link is opened anew: it may be half open."""
+
+
+class Turn:
+    """A meter's place in the schedule. `due` is when it is asked next."""
+
+    __slots__ = ("due", "health", "meter", "offset", "told")
+
+    def __init__(self, meter: Polled, due: datetime, offset: timedelta, health: Health) -> None:
+        self.meter = meter
+        self.due = due
+        self.offset = offset
+        self.health = health
+        self.told: datetime | None = None
+
+
+class Owner:
+    """The only task that speaks on one wire."""
+
+    def __init__(
+        self,
+        line: Line,
+        link: Link,
+        door: Door,
+        clock: Clock | None = None,
+        patience: Patience | None = None,
+        *,
+        spread: timedelta = SPREAD,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.line = line
+        self._link = link
+        self._door = door
+        self._clock = clock or Clock()
+        self._patience = patience or Patience()
+        self._spread = spread
+        self._rng = rng
+        self._turns: dict[str, Turn] = {}
+        self._due: list[tuple[datetime, str, Turn]] = []
+        self._probes: list[tuple[datetime, str, Turn]] = []
+        self._since_probe = 0
+        self._questions: deque[tuple[Polled, asyncio.Future[Answer]]] = deque()
+        self._woken = asyncio.Event()
+        self._open = False
+        self._reopen_at: datetime | None = None
+        self._reopen_pause = FIRST_REOPEN
+        self._silent = 0
+
+    def update(self, meters: Iterable[Polled]) -> None:
+        """The meters asked from now on. One that is new or changed is asked at once; the others keep their turn."""
+        wanted = {meter.serial: meter for meter in meters}
+        for serial in self._turns.keys() - wanted.keys():
+            del self._turns[serial]
+        now = self._clock.now()
+        for serial, meter in wanted.items():
+            known = self._turns.get(serial)
+            if known is None or known.meter != meter:
+                offset = phase(serial, self._spread, meter.period)
+                self._place(Turn(meter, now, offset, Health(self._patience, self._rng)))
+        self._woken.set()
+
+    async def ask(self, serial: str) -> Answer:
+        """Read one meter of this line ahead of the schedule, for a person who waits. Nothing is delivered."""
+        if serial not in self._turns:
+            raise NotFound(f"meter {serial!r} is not on line {self.line.name}")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._questions.append((self._turns[serial].meter, answer))
+        self._woken.set()
+        return await answer
+
+    async def run(self) -> None:
+        """Serve the line until cancelled; then hang up."""
+        self._requeue()
+        try:
+            while True:
+                await self._turn()
+        finally:
+            while self._questions:
+                self._questions.popleft()[1].cancel()
+            await self._link.close()
+
+    async def _turn(self) -> None:
+        """One step: a question, else the meter whose turn it is, else a rest."""
+        if self._questions or self._next_due() is not None:
+            if not self._open and not await self._reopen():
+                return
+            if self._questions:
+                await self._answer_question()
+            elif turn := self._take():
+                await self._poll(turn)
+        else:
+            await self._rest()
+
+    async def _poll(self, turn: Turn) -> None:
+        meter, now = turn.meter, self._clock.now()
+        turn.due = next_due(now, meter.period, meter.zone, turn.offset)
+        try:
+            answer = await self._link.read(meter)
+        except AmrError as error:
+            await self._failed(turn, now, error)
+            return
+        self._silent, self._reopen_pause = 0, FIRST_REOPEN
+        turn.health.good()
+        self._place(turn)
+        await self._deliver(delivery_of(self._origin(meter), meter, now, answer))
+
+    async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
+        """Tell that a poll failed, and when the meter is tried again."""
+        meter, regular = turn.meter, turn.due
+        if isinstance(error, LineDown):
+            await self._lost(error)
+            turn.due = min(regular, now + timedelta(seconds=self._patience.retry))
+        else:
+            pause = turn.health.failed(now)
+            turn.due = now + pause if turn.health.off else min(regular, now + pause)
+            await self._count_silence(error)
+        self._place(turn)
+        log.info("meter %s on line %s: %s", meter.serial, self.line.name, error)
+        await self._deliver(Delivery(self._origin(meter), contacts=(contact(meter, now, error),)))
+
+    async def _count_silence(self, error: AmrError) -> None:
+        """When nobody answers any more, the connection may have died without telling us: open it anew."""
+        self._silent = self._silent + 1 if isinstance(error, Silent) else 0
+        if self._silent >= max(SILENT_TURNS, len(self._turns)):
+            log.warning("line %s: nobody answered %d turns; the link is opened anew", self.line.name, self._silent)
+            self._silent = 0
+            self._open = False
+            await self._link.close()
+
+    async def _lost(self, error: LineDown) -> None:
+        """The link is gone: try again after a pause that grows until some meter answers."""
+        log.warning("line %s: %s; next try in %.0f s", self.line.name, error, self._reopen_pause)
+        self._open = False
+        pause = self._reopen_pause * (1 + self._patience.jitter * (2 * self._rng() - 1))
+        self._reopen_at = self._clock.now() + timedelta(seconds=pause)
+        self._reopen_pause = min(2 * self._reopen_pause, LONGEST_REOPEN)
+        await self._link.close()
+
+    async def _reopen(self) -> bool:
+        """Open the link if it is time to; otherwise tell of the meters that wait for it, and rest."""
+        now = self._clock.now()
+        if self._reopen_at is None or self._reopen_at <= now:
+            try:
+                await self._link.open()
+            except AmrError as error:
+                await self._lost(LineDown(str(error)))
+                await self._tell_waiting(error)
+                return False
+            self._open = True
+            self._reopen_at = None
+            return True
+        await self._tell_waiting(LineDown(f"line {self.line.name} is down"))
+        await self._rest()
+        return False
+
+    async def _tell_waiting(self, error: AmrError) -> None:
+        """Every meter that is due and cannot be asked has failed this period, once; questions fail at once."""
+        while self._questions:
+            question = self._questions.popleft()[1]
+            if not question.done():
+                question.set_exception(error)
+        now, contacts = self._clock.now(), []
+        for turn in self._turns.values():
+            if turn.due <= now and (turn.told is None or turn.told <= now):
+                turn.told = next_due(now, turn.meter.period, turn.meter.zone, turn.offset)
+                contacts.append(contact(turn.meter, now, error))
+        if contacts:
+            await self._deliver(Delivery(f"line:{self.line.name}", contacts=contacts))
+
+    async def _answer_question(self) -> None:
+        meter, answer = self._questions.popleft()
+        if answer.done():
+            return
+        try:
+            read = await self._link.read(meter)
+        except AmrError as error:
+            if isinstance(error, LineDown):
+                await self._lost(error)
+            if not answer.done():
+                answer.set_exception(error)
+            return
+        if not answer.done():
+            answer.set_result(read)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        done = await self._door.put(delivery)
+        done.add_done_callback(partial(report, self.line.name))
+
+    def _origin(self, meter: Polled) -> str:
+        return f"modbus:{self.line.name}/{meter.address}"
+
+    def _place(self, turn: Turn) -> None:
+        """Into the queue it belongs to; entries left behind in the queues are passed over."""
+        self._turns[turn.meter.serial] = turn
+        heapq.heappush(self._probes if turn.health.off else self._due, (turn.due, turn.meter.serial, turn))
+
+    def _requeue(self) -> None:
+        """Put every meter in its queue anew: at the start, and when the clock was set back, so that none is far off."""
+        now = self._clock.now()
+        self._due, self._probes = [], []
+        for turn in self._turns.values():
+            turn.due = min(turn.due, next_due(now, turn.meter.period, turn.meter.zone, turn.offset))
+            self._place(turn)
+
+    def _next_due(self) -> datetime | None:
+        """When the first meter that is due now was due, None when none is."""
+        now = self._clock.now()
+        tops = [queue[0][0] for queue in (self._due, self._probes) if self._tidy(queue, now)]
+        return min((top for top in tops if top <= now), default=None)
+
+    def _take(self) -> Turn | None:
+        """Whose turn it is: the longest overdue; a probe of a meter given up once a round, or when all else rests."""
+        now = self._clock.now()
+        due = self._tidy(self._due, now) and self._due[0][0] <= now
+        probe = self._tidy(self._probes, now) and self._probes[0][0] <= now
+        if probe and (not due or self._since_probe >= len(self._due)):
+            self._since_probe = 0
+            return heapq.heappop(self._probes)[2]
+        if due:
+            self._since_probe += 1
+            return heapq.heappop(self._due)[2]
+        return None
+
+    def _tidy(self, queue: list[tuple[datetime, str, Turn]], now: datetime) -> bool:
+        """Drop entries that no longer stand; True while something is left."""
+        while queue and (self._turns.get(queue[0][1]) is not queue[0][2] or queue[0][2].due != queue[0][0]):
+            heapq.heappop(queue)
+        return bool(queue)
+
+    async def _rest(self) -> None:
+        """Until anything is to be done or somebody wakes us; never long, the clock may be corrected."""
+        now = self._clock.now()
+        instants = [queue[0][0] for queue in (self._due, self._probes) if self._tidy(queue, now)]
+        if self._reopen_at is not None:
+            instants = [self._reopen_at, *(instant for instant in instants if instant > now)]
+        until = min(instants, default=now + timedelta(hours=1))
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), self._clock.real((until - now).total_seconds()))
+        if self._clock.now() < now:
+            self._requeue()
+
+
+def report(line: str, done: asyncio.Future[Outcome]) -> None:
+    """Nobody awaits the commit of a poll; a failure must not stay unheard."""
+    if not done.cancelled() and (error := done.exception()):
+        log.error("line %s: a poll was not stored: %s", line, error)

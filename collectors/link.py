@@ -1,0 +1,65 @@
+"""What the owner of a line needs from a protocol: open, close, read one meter. Modbus and serial meters alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol
+
+from ingest.delivery import Delivery, Outcome, Reject
+from ingest.errors import Unreachable
+from ingest.model import IntervalReading, Polled, Reading
+
+
+class LineDown(Unreachable):
+    """The line itself is gone (no connection, no such port), which says nothing about the meters on it."""
+
+    code = "line_down"
+
+
+class Silent(Unreachable):
+    """The line stands, the meter on it does not answer."""
+
+    code = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one poll of one meter brought.
+
+    `values` are momentary and cumulative values as of now, by channel: the owner stamps all of them with one instant.
+    `readings` and `intervals` carry the meter's own times (archives). `rejects` are pieces that made no reading.
+    `serial` is what the meter says it is, None when it was not asked or does not say.
+    """
+
+    values: Mapping[str, Decimal]
+    readings: tuple[Reading, ...] = ()
+    intervals: tuple[IntervalReading, ...] = ()
+    rejects: tuple[Reject, ...] = field(default=())
+    serial: str | None = None
+
+
+class Link(Protocol):
+    """One protocol on one wire, used by one task at a time. Every error is one of `ingest.errors`."""
+
+    async def open(self) -> None:
+        """Connect; LineDown when that fails."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up; no error when there is nothing to hang up."""
+        ...
+
+    async def read(self, meter: Polled) -> Answer:
+        """Poll a meter. LineDown: the line went; Silent: no answer; Busy, Refused, Malformed: it said so."""
+        ...
+
+
+class Door(Protocol):
+    """Where deliveries go: `ingest.intake.Intake`."""
+
+    async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
+        """Waits for room, returns a future that is done after the commit."""
+        ...

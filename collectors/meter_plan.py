@@ -1,0 +1,85 @@
+"""What is asked of one meter: the plan of its model, narrowed by what this very device turned out to refuse. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from collectors.decode import Decoder
+from collectors.meter_model import Model
+from collectors.modbus_frames import Question
+from collectors.plan import Block, Cost, plan, split
+from ingest.delivery import Reject
+from ingest.errors import Malformed
+
+_HEAD = 2
+"""Function and byte count stand before the registers in an answer PDU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One read of the plan, made ready: its question and, by channel, where in the answer PDU what is decoded."""
+
+    block: Block
+    question: Question
+    parts: tuple[tuple[str, int, Decoder], ...]
+
+
+class MeterPlan:
+    """The reads of one meter. `steps` changes when a block is refused; `refused` says which channels it lacks."""
+
+    def __init__(self, serial: str, unit: int, model: Model, cost: Cost, most: int | None = None) -> None:
+        self.serial = serial
+        self.unit = unit
+        self.model = model
+        self._cost = cost
+        self._most = min(model.max_registers, most or model.max_registers)
+        self.steps: list[Step] = []
+        self.refused: list[str] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was refused and ask for everything again."""
+        blocks = plan(self.model.registers, self._cost, self._most, self.model.max_gap)
+        self.steps = [self._step(block) for block in blocks]
+        self.refused = []
+
+    def narrow(self, step: Step, why: str, raw: bytes) -> list[Reject]:
+        """After an illegal address: ask for the halves instead, or no more at all when it is one register.
+
+        Gives what has to be reported about a register that left the plan.
+        """
+        at = self.steps.index(step)
+        self.steps[at : at + 1] = [self._step(block) for block in split(step.block)]
+        if len(step.block.registers) > 1:
+            return []
+        [register] = step.block.registers
+        self.refused.append(register.channel)
+        detail = f"{why}; {register.channel} at {register.address:#06x} is no longer asked of this meter"
+        return [Reject("unsupported_register", detail, raw, self.serial, register.channel)]
+
+    def add_sums(self, values: dict[str, Decimal]) -> None:
+        """Put in the channels that are sums of others, where all parts are there."""
+        for one in self.model.sums:
+            parts = [values[part] for part in one.parts if part in values]
+            if len(parts) == len(one.parts):
+                values[one.channel] = sum(parts, Decimal(0))
+
+    def _step(self, block: Block) -> Step:
+        pdu = bytes((block.function, *block.address.to_bytes(2, "big"), *block.count.to_bytes(2, "big")))
+        parts = tuple((channel, _HEAD + offset, decode) for channel, offset, decode in block.parts)
+        return Step(block, Question(self.unit, pdu, 2 * block.count), parts)
+
+
+def take(step: Step, pdu: bytes, values: dict[str, Decimal]) -> list[Reject]:
+    """Decode an answer PDU into `values`; a piece that is no number is rejected alone."""
+    rejects: list[Reject] = []
+    for channel, offset, decode in step.parts:
+        try:
+            value = decode(pdu, offset)
+        except Malformed as error:
+            rejects.append(Reject("malformed_register", str(error), pdu, channel=channel))
+            continue
+        if value is not None:
+            values[channel] = value
+    return rejects

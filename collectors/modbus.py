@@ -1,0 +1,207 @@
+"""Modbus TCP, RTU over TCP, RTU and ASCII: a `Link` that reads meters by the catalogue. The only pymodbus import.
+
+The exchange itself is ours (docs/decisions/0010-own-modbus-transaction.md): pymodbus takes late RTU answers for ours,
+lets short ones pass and waits out its timeout when the peer hangs up. What exceptions mean, and ASCII framing, is its.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from pymodbus.constants import ExcCodes
+from pymodbus.framer import FramerAscii
+from pymodbus.pdu import DecodePDU
+
+from collectors.catalog import Catalog
+from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
+from collectors.link import Answer, LineDown, Link, Silent
+from collectors.meter_plan import MeterPlan, take
+from collectors.modbus_frames import Framing, Garbled, Mbap, Question, Rtu, checked
+from collectors.wire import Wire
+from ingest.delivery import Reject
+from ingest.errors import AmrError, Busy, Malformed, Refused
+from ingest.model import Line, Polled
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+_TALKATIVE = 2.0
+"""A line that does not fall silent for this many seconds is hung up."""
+
+_SPLIT = (ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_VALUE)
+_BUSY = (ExcCodes.ACKNOWLEDGE, ExcCodes.DEVICE_BUSY)
+_SILENT = (ExcCodes.GATEWAY_PATH_UNAVIABLE, ExcCodes.GATEWAY_NO_RESPONSE)
+
+
+class Ascii:
+    """Modbus ASCII as pymodbus frames it."""
+
+    def __init__(self) -> None:
+        self._framer = FramerAscii(DecodePDU(False))
+        self._question = Question(0, b"", 0)
+
+    def frame(self, question: Question) -> bytes:
+        self._question = question
+        return self._framer.encode(question.pdu, question.unit, 0)
+
+    def answer(self, heard: bytes) -> bytes | None:
+        while heard:
+            used, unit, _, pdu = self._framer.decode(heard)
+            if not used:
+                return None
+            if pdu and unit == self._question.unit:
+                return checked(self._question, pdu)
+            heard = heard[used:]
+        return None
+
+    def verdict(self, heard: bytes) -> Malformed | None:
+        return Malformed(f"{heard[:80]!r} is no whole frame with a good checksum") if heard else None
+
+
+class ModbusLink:
+    """One Modbus line. Remembers over reconnects what each meter refused and when it may be asked again."""
+
+    def __init__(self, line: Line, catalog: Catalog) -> None:
+        self._line = line
+        self._catalog = catalog
+        self._settings = settings_of(line)
+        self._framing = _framing(self._settings.kind)
+        self._wire: Wire | None = None
+        self._plans: dict[str, tuple[Polled, MeterPlan]] = {}
+        self._ask_after: dict[int, float] = {}
+        self._free_at = 0.0
+        self._unsettled = False
+
+    async def open(self) -> None:
+        """Connect, and let the line settle."""
+        await self.close()
+        self._wire = await connect(self._settings)
+        self._unsettled = self._settings.kind is not LineKind.TCP
+        self._free_at = asyncio.get_running_loop().time() + self._settings.connect_pause
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    async def read(self, meter: Polled) -> Answer:
+        """Poll one meter by its plan."""
+        plan = self._plan(meter)
+        values: dict[str, Decimal] = {}
+        rejects: list[Reject] = []
+        at = 0
+        while at < len(plan.steps):
+            step = plan.steps[at]
+            pdu = await self._exchange(step.question, plan.model.timeout, plan.model.pause)
+            if pdu[0] < 0x80:
+                rejects += take(step, pdu, values)
+                at += 1
+            elif pdu[1] in _SPLIT:
+                rejects += plan.narrow(step, str(refusal(pdu)), step.question.pdu + pdu)
+            else:
+                raise refusal(pdu)
+        if not plan.steps:
+            plan.reset()
+            raise Refused(f"the meter refuses every register of {plan.model.slug}; is it really one?")
+        plan.add_sums(values)
+        return Answer(values, rejects=tuple(rejects))
+
+    async def ask(self, unit: int, function: int, address: int, count: int, timeout: float = 1.0) -> bytes:
+        """One read outside of any plan: the registers' bytes. For a person's questions; errors as in `read`."""
+        pdu = bytes((function, *address.to_bytes(2, "big"), *count.to_bytes(2, "big")))
+        answer = await self._exchange(Question(unit, pdu, 2 * count), timeout, 0.0)
+        if answer[0] >= 0x80:
+            raise refusal(answer)
+        return answer[2:]
+
+    def _plan(self, meter: Polled) -> MeterPlan:
+        known = self._plans.get(meter.serial)
+        if known is not None and (known[0] is meter or known[0] == meter):
+            return known[1]
+        settings = self._settings
+        unit = unit_of_meter(meter.serial, meter.address, settings.kind)
+        plan = MeterPlan(meter.serial, unit, self._catalog.model(meter.model), settings.cost, settings.max_registers)
+        self._plans[meter.serial] = meter, plan
+        return plan
+
+    async def _exchange(self, question: Question, timeout: float, pause: float) -> bytes:
+        """Ask when the line is free and settled; give the answer PDU, which may be a refusal."""
+        wire = self._wire
+        if wire is None:
+            raise LineDown(f"line {self._line.name} is not open")
+        settings = self._settings
+        if self._free_at or self._unsettled or question.unit in self._ask_after:
+            await self._wait_for_turn(wire, question.unit)
+        patience = (settings.timeout or timeout) + settings.frame_time(question.size)
+        try:
+            return await wire.ask(self._framing.frame(question), self._framing.answer, patience)
+        except Garbled:
+            await self.close()
+            raise
+        except Silent as error:
+            raise self._silence(wire, question, patience) from error
+        finally:
+            rest = settings.frame_pause(pause)
+            self._free_at = asyncio.get_running_loop().time() + rest if rest else 0.0
+
+    async def _wait_for_turn(self, wire: Wire, unit: int) -> None:
+        """Keep the pause between frames; after a failure also wait for silence, and for a late answer of this unit."""
+        now = asyncio.get_running_loop().time()
+        rest = max(self._free_at, self._ask_after.pop(unit, 0.0)) - now
+        if rest > 0:
+            await asyncio.sleep(rest)
+        if self._unsettled:
+            if not await wire.quiet(self._settings.quiet, _TALKATIVE):
+                await self.close()
+                raise LineDown(f"line {self._line.name} does not fall silent for {self._settings.quiet} s")
+            self._unsettled = False
+
+    def _silence(self, wire: Wire, question: Question, patience: float) -> AmrError:
+        """What the end of our patience means: a silent meter, or one that was heard badly."""
+        if not isinstance(self._framing, Mbap):
+            self._unsettled = True
+            if self._settings.late:
+                self._ask_after[question.unit] = asyncio.get_running_loop().time() + self._settings.late
+            if damaged := self._framing.verdict(wire.heard):
+                return damaged
+        return Silent(f"unit {question.unit} did not answer within {patience:.2f} s")
+
+
+async def connect(settings: LineSettings) -> Wire:
+    """A wire to the line. Raises LineDown with the reason."""
+    loop = asyncio.get_running_loop()
+    where = f"{settings.host}:{settings.port}" if settings.kind.is_tcp else settings.host
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            _, wire = await loop.create_connection(Wire, settings.host, settings.port)
+    except TimeoutError as error:
+        raise LineDown(f"{where} took no connection within {settings.connect_timeout} s") from error
+    except OSError as error:
+        raise LineDown(f"cannot connect to {where}: {error.strerror or error}") from error
+    return wire
+
+
+def modbus_link(line: Line, catalog: Catalog) -> Link:
+    """The link of a Modbus line. Misconfigured names what is wrong with its kind, address or options."""
+    return ModbusLink(line, catalog)
+
+
+def refusal(pdu: bytes) -> AmrError:
+    """Our error for an exception answer."""
+    code = pdu[1]
+    name = ExcCodes(code).name.lower().replace("_", " ") if code in set(ExcCodes) else "unknown"
+    said = f"the meter answered with exception {code} ({name})"
+    if code in _BUSY:
+        return Busy(said)
+    if code in _SILENT:
+        return Silent(f"{said}: its gateway gets no answer")
+    return Refused(said)
+
+
+def _framing(kind: LineKind) -> Framing:
+    if kind is LineKind.TCP:
+        return Mbap(random.randrange(0x10000))
+    return Ascii() if kind is LineKind.ASCII else Rtu()

@@ -1,0 +1,121 @@
+"""A wire with one question on it at a time: bytes out, bytes in, an end to waiting. Knows no protocol.
+
+Serial ports and TCP connections are both asyncio transports, so the same `Wire` stands on either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from collectors.link import LineDown, Silent
+from ingest.errors import AmrError
+
+_Answer = TypeVar("_Answer")
+_FLOOD = 4096
+"""More bytes than any answer has: somebody talks without end."""
+
+
+class Wire(asyncio.Protocol):
+    """One connection. `ask` must not be called while another `ask` waits: the line's owner sees to that."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._lost: Exception | None = None
+        self._heard = b""
+        self._last_heard = 0.0
+        self._find: Callable[[bytes], object | None] | None = None
+        self._waiter: asyncio.Future[object] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection stands, as far as anybody has told us."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def heard(self) -> bytes:
+        """What came since the last question: for the report after a failure."""
+        return self._heard
+
+    async def ask(self, request: bytes, find: Callable[[bytes], _Answer | None], timeout: float) -> _Answer:
+        """Send, and give what `find` makes of the bytes heard since, as soon as it is not None.
+
+        Raises LineDown when the connection is gone, Silent after `timeout` seconds, and what `find` raises.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise LineDown("the connection is closed") from self._lost
+        self._heard = b""
+        self._find = find
+        self._waiter = waiter = self._loop.create_future()
+        self._deadline = self._loop.time() + timeout
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._tick)
+        self._transport.write(request)
+        try:
+            return cast(_Answer, await waiter)
+        finally:
+            self._find = self._waiter = None
+
+    async def quiet(self, silence: float, limit: float) -> bool:
+        """Wait until nothing has come for `silence` seconds; False when the line still talks after `limit`."""
+        began = self._loop.time()
+        self._last_heard = max(self._last_heard, began)
+        while (left := self._last_heard + silence - self._loop.time()) > 0:
+            if self._loop.time() - began > limit:
+                return False
+            await asyncio.sleep(left)
+        return True
+
+    def close(self) -> None:
+        """Hang up without waiting."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        waiter = self._waiter
+        if waiter is None or self._find is None or waiter.done():
+            self._last_heard = self._loop.time()
+            return
+        self._heard = heard = self._heard + data if self._heard else bytes(data)
+        try:
+            answer = self._find(heard)
+        except AmrError as error:
+            waiter.set_exception(error)
+            return
+        if answer is not None:
+            waiter.set_result(answer)
+        elif len(heard) > _FLOOD:
+            waiter.set_exception(Silent(f"more than {_FLOOD} bytes came and none of them was the answer"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = exc
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiter is not None and not self._waiter.done():
+            lost = LineDown("the other side closed the connection while we waited for an answer")
+            lost.__cause__ = exc
+            self._waiter.set_exception(lost)
+
+    def _tick(self) -> None:
+        """One timer serves many questions: it looks whether the present one is overdue and sets itself again."""
+        self._timer = None
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._tick)
+            return
+        waiter.set_exception(Silent("no answer in time"))
