@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -40,9 +41,19 @@ def simulate(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     try:
-        asyncio.run(_run(described, clock, mqtt_url or None, pause))
+        _fastest_run(_run(described, clock, mqtt_url or None, pause))
     except StreetFileError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _fastest_run(main: Coroutine[Any, Any, None]) -> None:
+    """uvloop answers three times as many requests a second; it does not exist for Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
 
 
 async def _run(street: Street, clock: Clock, mqtt_url: str | None, every: timedelta) -> None:

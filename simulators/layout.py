@@ -40,6 +40,7 @@ class SerialField:
     address: int
     words: int
     text: bool = False
+    offset: int = 0  # what a number's registers stand above the printed one
 
     def cut(self, serial: str, function: int, address: int, count: int) -> bytes | None:
         """These registers; None when the read is not inside the serial number's."""
@@ -53,7 +54,8 @@ class SerialField:
         if self.text:
             return serial.encode("ascii", "replace")[:size].ljust(size, b"\0")
         # A serial number with letters has no number; a meter would not be made so.
-        return (int(serial) if serial.isdecimal() else 0).to_bytes(8, "big")[-size:]
+        number = int(serial) + self.offset if serial.isdecimal() else 0
+        return number.to_bytes(8, "big")[-size:]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Layout:
     resolution: Decimal
     digits: int
     filler: int = 0
+    limit: int = 125  # registers in one request; beyond it "illegal data value"
     serial: SerialField | None = None
 
     def image(self, values: Mapping[str, Decimal]) -> bytes:

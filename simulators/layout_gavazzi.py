@@ -6,8 +6,10 @@ from simulators.layout import AMPERES, PHASE_ENERGY, VOLTS, WATTS, Field, Layout
 from simulators.packing import integer
 
 
-def _gavazzi(model: str, energy: int, phases: int, export: int, extra: tuple[Field, ...], end: int) -> Layout:
-    """Carlo Gavazzi: 32-bit signed, low word first; 7FFF FFFF where there is nothing."""
+def _gavazzi(
+    model: str, energy: int, phases: int, export: int, extra: tuple[Field, ...], end: int, serial: int
+) -> Layout:
+    """32-bit signed, low word first; 7FFF FFFF where there is nothing; at most 11 registers a request."""
     tenth = integer(2, Decimal("0.1"), signed=True, low_first=True, none=0x7FFFFFFF)
     milli = integer(2, Decimal("0.001"), signed=True, low_first=True, none=0x7FFFFFFF)
     return Layout(
@@ -25,7 +27,8 @@ def _gavazzi(model: str, energy: int, phases: int, export: int, extra: tuple[Fie
             *extra,
         ),
         spans=((0x0000, end),),
-        serial=SerialField(functions=frozenset((3, 4)), address=0x5000, words=7, text=True),
+        serial=SerialField(functions=frozenset((3, 4)), address=serial, words=7, text=True),
+        limit=11,
         phases=3,
         resolution=Decimal("0.1"),
         digits=8,
@@ -38,9 +41,9 @@ _GAVAZZI_FACTOR = integer(1, Decimal("0.001"), signed=True, none=0x7FFF)
 
 def em24() -> Layout:
     extra = (Field(0x0035, "13.7.0", _GAVAZZI_FACTOR), Field(0x0037, "14.7.0", _GAVAZZI_FREQUENCY))
-    return _gavazzi("carlo-gavazzi-em24", 0x0042, 0x0046, 0x005C, extra, 0x0060)
+    return _gavazzi("carlo-gavazzi-em24", 0x0042, 0x0046, 0x005C, extra, 0x0060, 0x1300)
 
 
 def em330(model: str) -> Layout:
     extra = (Field(0x0031, "13.7.0", _GAVAZZI_FACTOR), Field(0x0033, "14.7.0", _GAVAZZI_FREQUENCY))
-    return _gavazzi(model, 0x0034, 0x0040, 0x004E, extra, 0x0052)
+    return _gavazzi(model, 0x0034, 0x0040, 0x004E, extra, 0x0052, 0x5000)

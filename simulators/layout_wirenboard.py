@@ -26,7 +26,7 @@ def map3e() -> Layout:
             *row(0x1300, ("1.7.0", *WATTS), power),
         ),
         spans=((0x10D8, 0x1100), (0x1200, 0x1240), (0x1300, 0x1314)),
-        serial=SerialField(functions=frozenset((4,)), address=270, words=2),
+        serial=SerialField(functions=frozenset((4,)), address=270, words=2, offset=0xFE00_0000),
         phases=3,
         resolution=Decimal("0.000025"),
         digits=6,

@@ -17,7 +17,7 @@ from simulators.shape import Shape
 TOTAL, DAY, NIGHT, EXPORT, BOTH_WAYS = "1.8.0", "1.8.1", "1.8.2", "2.8.0", "15.8.0"
 PHASES = {"1.8.0": ("21.8.0", "41.8.0", "61.8.0"), "3.8.0": ("23.8.0", "43.8.0", "63.8.0")}
 SHARED = (EXPORT, "3.8.0", "4.8.0")
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _NIGHT_HOURS = frozenset((23, 0, 1, 2, 3, 4, 5, 6))
 _DAY_HOURS = frozenset(range(24)) - _NIGHT_HOURS
 # How total import divides over three phases, in thousandths: nobody's load is balanced.
@@ -46,7 +46,7 @@ class Meter:
     shape: Shape
     scale: Decimal = Decimal(1)
     phases: int = 1
-    since: datetime = _EPOCH
+    since: datetime = EPOCH
     start: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     shares: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     zones: bool = False

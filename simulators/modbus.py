@@ -8,7 +8,7 @@ async with server:
 import asyncio
 from collections.abc import Callable, MutableMapping
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from simulators.framing import MbapStation, Reply, RtuStation, Station
 from simulators.unit import Unit
@@ -87,8 +87,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -13,6 +13,7 @@ from typing import Self
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+_ATTEMPTS = 3
 # Its defaults drop QoS 1 messages beyond 1 000 queued and keep 20 under way; Nagle's delay costs ×20 with a window.
 _CONFIG = """\
 listener {port} 127.0.0.1
@@ -65,13 +66,34 @@ class Mosquitto:
     async def start(self) -> None:
         """Start it, with what an earlier run left in its folder, and wait until it accepts connections."""
         binary = find_mosquitto()
-        if self.folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
-            # Started as root it becomes the user "mosquitto", who must be able to keep its files here.
-            self.folder.chmod(0o777)
+        if self.folder is not None:
+            await self._spawn(binary)
+            return
+        try:
+            await self._first_start(binary)
+        except BaseException:
+            await self._leave()
+            raise
+
+    async def _first_start(self, binary: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
+        # Started as root it becomes the user "mosquitto", who must be able to keep its files here.
+        self.folder.chmod(0o777)
+        for attempt in range(_ATTEMPTS):
             self.port = _free_port()
             config = _CONFIG.format(port=self.port, folder=self.folder) + self._extra + "\n"
             (self.folder / "mosquitto.conf").write_text(config)
+            try:
+                await self._spawn(binary)
+            except RuntimeError as error:
+                # Between our look and its listening somebody else may have taken the port.
+                if "in use" not in str(error) or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    async def _spawn(self, binary: str) -> None:
+        assert self.folder is not None
         self._process = await asyncio.create_subprocess_exec(
             binary,
             "-c",
@@ -102,6 +124,9 @@ class Mosquitto:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._leave()
+
+    async def _leave(self) -> None:
         await self.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)

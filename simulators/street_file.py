@@ -12,7 +12,7 @@ from typing import Any
 from simulators.events import Event
 from simulators.faults import Fault
 from simulators.layouts import layout_of
-from simulators.meter import Meter
+from simulators.meter import EPOCH, Meter
 from simulators.scenario import event_of, fault_of
 from simulators.shape import load
 from simulators.table import StreetFileError, Table
@@ -93,12 +93,12 @@ def _meter(table: Table, start: datetime) -> MeterSpec:
     faults = tuple(fault_of(part, start) for part in table.tables("fault"))
     if faults and line is None:
         raise StreetFileError(f"{table.where}: faults of the wire need a line; a gateway's meter has events only")
-    meter = _built(table, serial, model, events)
+    meter = _built(table, serial, model, events, start)
     table.done()
     return MeterSpec(meter, model, line, unit, gateway, faults)
 
 
-def _built(table: Table, serial: str, model: str | None, events: tuple[Event, ...]) -> Meter:
+def _built(table: Table, serial: str, model: str | None, events: tuple[Event, ...], start: datetime) -> Meter:
     layout = table.checked("model", lambda: layout_of(model)) if model else None
     shape = table.text("shape", "a")
     facts: dict[str, Any] = {
@@ -106,6 +106,7 @@ def _built(table: Table, serial: str, model: str | None, events: tuple[Event, ..
         "scale": table.decimal("scale", Decimal(1)),
         "phases": layout.phases if layout else table.number("phases", 1, 1, 3),
         "start": table.decimals("start", "1.8.0"),
+        "since": table.moment("since", start, EPOCH),
         "shares": table.decimals("shares", None),
         "zones": table.flag("zones", False),
         "digits": table.number("digits", layout.digits if layout else 6, 1, 12),

@@ -9,7 +9,6 @@ from simulators.faults import Fault, Kind
 from simulators.layout import Layout
 from simulators.meter import Meter
 
-MAX_REGISTERS = 125
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_COUNT, BUSY, NO_ANSWER = 1, 2, 3, 6, 11
 
 
@@ -50,7 +49,7 @@ class Unit:
         if len(pdu) != 5:
             return exception(function, ILLEGAL_COUNT)
         address, count = struct.unpack_from(">HH", pdu, 1)
-        if not 1 <= count <= MAX_REGISTERS:
+        if not 1 <= count <= self.layout.limit:
             return exception(function, ILLEGAL_COUNT)
         registers = self._registers(function, address, count)
         if registers is None:

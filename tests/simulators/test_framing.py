@@ -1,7 +1,6 @@
 """Frames byte for byte, and what each fault does to them."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -143,51 +142,3 @@ def test_damage_to_the_frame() -> None:
     assert shown[Kind.HALF_FRAME].frame == sound[: len(sound) // 2]
     assert shown[Kind.WRONG_UNIT].frame == rtu(6, healthy(one))
     assert shown[Kind.SHORT].frame == rtu(5, b"\x04\x02" + healthy(one)[2:4])
-
-
-def test_a_fault_may_meet_every_third_request_only() -> None:
-    one = unit()
-    one.break_with("dead", every=3)
-    station = RtuStation({5: one})
-    assert [len(station.hear(RTU_ASK)) for _ in range(6)] == [1, 1, 0, 1, 1, 0]
-    one.mend()
-    assert [len(station.hear(RTU_ASK)) for _ in range(3)] == [1, 1, 1]
-
-
-def test_a_scenario_holds_for_its_time_and_the_hand_outranks_it() -> None:
-    one = unit(Fault(Kind.DEAD, begin=AT + timedelta(hours=1), end=AT + timedelta(hours=2)))
-    station = RtuStation({5: one})
-    answers = []
-    for minutes in (0, 60, 119, 120):
-        one.clock.move(AT + timedelta(minutes=minutes))
-        answers.append(len(station.hear(RTU_ASK)))
-    assert answers == [1, 0, 0, 1]
-    one.clock.move(AT + timedelta(minutes=60))
-    one.break_with("busy")
-    assert station.hear(RTU_ASK) == [Reply(rtu(5, b"\x84\x06"))]
-
-
-def test_impossible_faults_are_refused() -> None:
-    with pytest.raises(ValueError, match="seconds 0"):
-        Fault(Kind.LATE)
-    with pytest.raises(ValueError, match="every 0"):
-        Fault(Kind.DEAD, every=0)
-    with pytest.raises(ValueError, match="'sleepy'"):
-        unit().break_with("sleepy")
-
-
-def test_registers_follow_the_clock_by_whole_seconds() -> None:
-    one = unit()
-    before = healthy(one)
-    one.clock.move(AT + timedelta(milliseconds=900))
-    assert healthy(one) == before
-    one.clock.move(AT + timedelta(days=1))
-    assert healthy(one) != before
-    assert one.meter.values(AT)["1.8.0"] > Decimal("1234.5")
-
-
-def test_the_serial_number_is_read_at_its_own_place() -> None:
-    one = unit()
-    assert one.answer(bytes.fromhex("03 fc00 0002")) == b"\x03\x04" + (11000005).to_bytes(4, "big")
-    assert one.answer(bytes.fromhex("03 0048 0002")) == b"\x83\x02"
-    assert one.answer(bytes.fromhex("04 fc00 0002")) == b"\x84\x02"

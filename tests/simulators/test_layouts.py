@@ -117,9 +117,11 @@ def test_the_serial_number_is_told_in_each_makers_way() -> None:
     assert gavazzi is not None
     assert wirenboard is not None
     assert abb.cut("11000005", 3, 0x8900, 2) == (11000005).to_bytes(4, "big")
-    assert gavazzi.cut("AB123", 4, 0x5000, 7) == b"AB123" + bytes(9)
-    assert gavazzi.cut("AB123", 4, 0x5001, 1) == b"12"
+    assert gavazzi.cut("AB123", 4, 0x1300, 7) == b"AB123" + bytes(9)
+    assert gavazzi.cut("AB123", 4, 0x1301, 1) == b"12"
     assert wirenboard.cut("11000005", 3, 270, 2) is None
+    # Wiren Board's template takes FE00 0000 off what the registers hold.
+    assert wirenboard.cut("11000005", 4, 270, 2) == (11000005 + 0xFE000000).to_bytes(4, "big")
     assert abb.cut("no number", 3, 0x8900, 2) == bytes(4)
 
 

@@ -66,7 +66,9 @@ async def test_many_units_answer_behind_one_port(server: ModbusServer, client: A
     assert value * Decimal("0.01") == server.units[7].meter.values(AT)["1.8.0"]
 
 
-@pytest.mark.parametrize(("address", "count", "code"), [(0x0048, 125, 2), (0x9000, 2, 2), (0x005F, 2, 2)])
+@pytest.mark.parametrize(
+    ("address", "count", "code"), [(0x0048, 80, 2), (0x0000, 81, 3), (0x9000, 2, 2), (0x005F, 2, 2)]
+)
 async def test_reads_outside_of_the_map_are_refused(
     client: AsyncModbusTcpClient, address: int, count: int, code: int
 ) -> None:

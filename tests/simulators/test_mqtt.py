@@ -158,7 +158,7 @@ async def test_a_wrong_mosquitto_configuration_is_told() -> None:
     broker = Mosquitto(extra="no_such_setting true")
     with pytest.raises(RuntimeError, match="ended at once"):
         await broker.start()
-    await broker.__aexit__(None, None, None)
+    assert broker.folder is None
 
 
 def test_readings_are_stamped_by_the_meters_own_clock() -> None:

@@ -109,6 +109,20 @@ def test_the_shipped_street_is_as_the_demo_needs_it() -> None:
     assert sum(1 for one in spec.meters if one.gateway) == 8
 
 
+def test_no_meter_of_the_shipped_street_is_overloaded() -> None:
+    limits = {
+        "eastron-sdm120": 45 * 230,
+        "eastron-sdm630": 3 * 100 * 230,
+        "abb-b23": 3 * 65 * 230,
+        "schneider-iem3155": 3 * 63 * 230,
+        "carlo-gavazzi-em24": 3 * 65 * 230,
+        None: 60 * 230,
+    }
+    for one in Street.shipped().describe().meters:
+        limit = limits[one.model] * (3 if one.model is None and one.meter.phases == 3 else 1)
+        assert max(one.meter.shape.hours) * one.meter.scale <= limit, one.meter.serial
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StreetFileError, match=r"no\.toml cannot be read"):
         Street.read(tmp_path / "no.toml")

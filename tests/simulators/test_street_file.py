@@ -101,3 +101,9 @@ def test_durations() -> None:
     for wrong in ("", "5", "5 m", "-5m", "1.5h"):
         with pytest.raises(ValueError, match="no duration"):
             duration(wrong)
+
+
+def test_a_meter_about_to_wrap_is_described_by_its_start() -> None:
+    (spec,) = parse_street(LINE + METER + 'start = "99999999.99"\nsince = "+0s"\n', START).meters
+    assert spec.meter.values(START)["1.8.0"] == Decimal("99999999.99")
+    assert spec.meter.values(START + timedelta(days=1))["1.8.0"] < 100
