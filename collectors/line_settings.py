@@ -122,7 +122,7 @@ def unit_of_meter(serial: str, address: str, kind: LineKind) -> int:
 
 def _host_and_port(table: Table, address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if not colon or address.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = address, "502"
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:

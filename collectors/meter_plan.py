@@ -71,9 +71,8 @@ class MeterPlan:
         return Step(block, Question(self.unit, pdu, 2 * block.count), parts)
 
 
-def take(step: Step, pdu: bytes, values: dict[str, Decimal]) -> list[Reject]:
+def take(step: Step, pdu: bytes, values: dict[str, Decimal], rejects: list[Reject]) -> None:
     """Decode an answer PDU into `values`; a piece that is no number is rejected alone."""
-    rejects: list[Reject] = []
     for channel, offset, decode in step.parts:
         try:
             value = decode(pdu, offset)
@@ -82,4 +81,3 @@ def take(step: Step, pdu: bytes, values: dict[str, Decimal]) -> list[Reject]:
             continue
         if value is not None:
             values[channel] = value
-    return rejects

@@ -17,7 +17,7 @@ from pymodbus.pdu import DecodePDU
 from collectors.catalog import Catalog
 from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
 from collectors.link import Answer, LineDown, Link, Silent
-from collectors.meter_plan import MeterPlan, take
+from collectors.meter_plan import MeterPlan, Step, take
 from collectors.modbus_frames import Framing, Garbled, Mbap, Question, Rtu, checked
 from collectors.wire import Wire
 from ingest.delivery import Reject
@@ -92,22 +92,19 @@ class ModbusLink:
         plan = self._plan(meter)
         values: dict[str, Decimal] = {}
         rejects: list[Reject] = []
-        at = 0
-        while at < len(plan.steps):
-            step = plan.steps[at]
-            pdu = await self._exchange(step.question, plan.model.timeout, plan.model.pause)
-            if pdu[0] < 0x80:
-                rejects += take(step, pdu, values)
-                at += 1
-            elif pdu[1] in _SPLIT:
-                rejects += plan.narrow(step, str(refusal(pdu)), step.question.pdu + pdu)
-            else:
-                raise refusal(pdu)
-        if not plan.steps:
-            plan.reset()
-            raise Refused(f"the meter refuses every register of {plan.model.slug}; is it really one?")
+        for step, pdu in await self._fetch(plan, rejects):
+            take(step, pdu, values, rejects)
         plan.add_sums(values)
         return Answer(values, rejects=tuple(rejects))
+
+    async def words(self, meter: Polled) -> dict[str, bytes]:
+        """The words of every register of a meter as they came, by channel; those it refuses are left out."""
+        fetched = await self._fetch(self._plan(meter), [])
+        return {
+            register.channel: pdu[start : start + 2 * register.words]
+            for step, pdu in fetched
+            for register, (_, start, _) in zip(step.block.registers, step.parts, strict=True)
+        }
 
     async def ask(self, unit: int, function: int, address: int, count: int, timeout: float = 1.0) -> bytes:
         """One read outside of any plan: the registers' bytes. For a person's questions; errors as in `read`."""
@@ -116,6 +113,23 @@ class ModbusLink:
         if answer[0] >= 0x80:
             raise refusal(answer)
         return answer[2:]
+
+    async def _fetch(self, plan: MeterPlan, rejects: list[Reject]) -> list[tuple[Step, bytes]]:
+        """Ask every block of a plan. One refused as illegal is split, down to the register that is not there."""
+        fetched: list[tuple[Step, bytes]] = []
+        while len(fetched) < len(plan.steps):
+            step = plan.steps[len(fetched)]
+            pdu = await self._exchange(step.question, plan.model.timeout, plan.model.pause)
+            if pdu[0] < 0x80:
+                fetched.append((step, pdu))
+            elif pdu[1] in _SPLIT:
+                rejects += plan.narrow(step, str(refusal(pdu)), step.question.pdu + pdu)
+            else:
+                raise refusal(pdu)
+        if not fetched:
+            plan.reset()
+            raise Refused(f"the meter refuses every register of {plan.model.slug}; is it really one?")
+        return fetched
 
     def _plan(self, meter: Polled) -> MeterPlan:
         known = self._plans.get(meter.serial)
