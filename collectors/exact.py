@@ -71,7 +71,7 @@ _wild = _decoder(None)
 def read_json(payload: bytes) -> object:
     """JSON of UTF-8 bytes with every number a Decimal of its own text, NaN and infinities included; or Unfit."""
     try:
-        text = payload.decode("utf-8-sig")
+        text = payload.decode()
     except UnicodeDecodeError as e:
         raise Unfit("malformed", f"the payload is not UTF-8 (byte {e.start}); send JSON encoded as UTF-8") from e
     try:
@@ -83,6 +83,7 @@ def read_json(payload: bytes) -> object:
 
 
 def _read_text(text: str) -> object:
+    text = text.removeprefix("\ufeff")
     try:
         return _plain.decode(text)
     except ArithmeticError:
@@ -103,6 +104,8 @@ def number(field: str, value: object) -> Decimal:
         result = Decimal(value)
     else:
         raise Unfit("bad_value", f"{field} {shown(value)} is not a number; write a decimal like 12345.678")
+    if result.is_finite() and result.adjusted() < 12:
+        return result
     if not result.is_finite():
         raise Unfit("bad_value", f"{field} {shown(result)} is not a finite number; leave out what was not measured")
     if result.adjusted() > 12 or not -_LARGEST <= result <= _LARGEST:

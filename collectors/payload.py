@@ -66,7 +66,7 @@ def too_large(payload: bytes, cut: int = 0) -> Parsed | None:
     return refused(payload, Unfit("too_large", f"{size} bytes in one message{kept}; send at most {LARGEST_PAYLOAD}"))
 
 
-def parse_own(message: Message) -> Delivery:
+def parse(message: Message) -> Delivery:
     """A message in our own JSON as a delivery of the gateway its topic names."""
     parsed = too_large(message.payload, message.cut) or read_own(message.payload)
     levels = message.topic.split("/")

@@ -78,6 +78,36 @@ class Table:
             self.mistake(field, value, 'write a list of texts, like ["21.8.0", "41.8.0"]')
         return ()
 
+    def some_texts(self, field: str) -> tuple[str, ...]:
+        """A list of texts; empty when absent. One text alone is a list of one."""
+        value = self._take(field, False, "")
+        if value is _MISSING:
+            return ()
+        listed = [value] if isinstance(value, str) else value
+        if isinstance(listed, list) and all(isinstance(one, str) and one for one in listed):
+            return tuple(listed)
+        self.mistake(field, value, 'write a text, or a list of texts like ["a", "b"]')
+        return ()
+
+    def pairs(self, field: str) -> dict[str, str]:
+        """A table of texts by name; empty when absent."""
+        value = self._take(field, False, "")
+        if value is _MISSING:
+            return {}
+        if isinstance(value, dict) and all(isinstance(one, str) and one for one in value.values()):
+            return value
+        self.mistake(field, value, 'write names and texts, like { "plug 1" = "12345678" }')
+        return {}
+
+    def flag(self, field: str, default: bool) -> bool:
+        """true or false."""
+        value = self._take(field, False, "")
+        if isinstance(value, bool):
+            return value
+        if value is not _MISSING:
+            self.mistake(field, value, "write true or false, without quotation marks")
+        return default
+
     def whole(self, field: str, least: int, most: int, default: int, *, required: bool = False) -> int:
         """A whole number within limits."""
         value = self._take(field, required, f"a whole number from {least} to {most}")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from collectors.broker import Broker
-from collectors.payload import OWN_FILTER, parse_own
+from collectors.payload import OWN_FILTER, parse
 from collectors.subscriber import Door, Subscriber
 from ingest.delivery import Delivery, Outcome
 from ingest.intake import Intake
@@ -103,7 +103,7 @@ async def intake_on(database: Database, **options: Any) -> AsyncIterator[Intake]
 @contextlib.asynccontextmanager
 async def subscribed(broker: Broker, door: Door, **options: Any) -> AsyncIterator[Subscriber]:
     """A subscriber to our own JSON, connected."""
-    subscriber = Subscriber(broker, FILTERS, parse_own, door, **options)
+    subscriber = Subscriber(broker, FILTERS, parse, door, **options)
     async with running(subscriber.run()):
         await asyncio.wait_for(subscriber.connected.wait(), WAIT)
         yield subscriber
