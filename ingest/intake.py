@@ -20,7 +20,8 @@ from ingest.batch import store_batch
 from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Quality
-from ingest.store import ReadingStore
+from ingest.store import ReadingStore, Stale
+from ingest.tracks import Tracks
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,18 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class _Undo(Exception):
-    """Leaves a transaction without keeping what it wrote."""
+class _Doubtful(Exception):
+    """Leaves a transaction without keeping what it wrote: somebody should confirm it first."""
+
+    def __init__(self, verdicts: list[Verdict]) -> None:
+        super().__init__("doubtful readings")
+        self.verdicts = verdicts
+
+
+def _check_believed(outcomes: Sequence[Outcome]) -> None:
+    verdicts = [verdict for outcome in outcomes for verdict in outcome.verdicts]
+    if any(verdict.quality is Quality.SUSPECT for verdict in verdicts):
+        raise _Doubtful(verdicts)
 
 
 @dataclass(slots=True)
@@ -76,6 +87,8 @@ class Intake:
         self._batch = batch
         self._max_wait = max_wait
         self._now = now
+        self._tracks = Tracks()
+        self._remembering = False
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
         self._in_hand = 0
@@ -106,14 +119,10 @@ class Intake:
         With `doubtful` False nothing at all is kept when any reading would be suspect: the outcome then has `stored`
         False and its verdicts say why, so that a person can be asked to confirm.
         """
-        outcome = Outcome()
         try:
-            async with self._store.batch() as work:
-                [outcome] = await store_batch(work, [delivery], self._now())
-                if not doubtful and any(verdict.quality is Quality.SUSPECT for verdict in outcome.verdicts):
-                    raise _Undo
-        except _Undo:
-            outcome.stored = False
+            [outcome] = await self._store_once([delivery], doubtful=doubtful)
+        except _Doubtful as doubt:
+            return Outcome(doubt.verdicts, len(delivery.rejects), stored=False)
         return outcome
 
     async def run(self) -> None:
@@ -177,9 +186,38 @@ class Intake:
                         waiting.done.set_result(outcome)
                 return
 
-    async def _store_once(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+    async def _store_once(self, deliveries: Sequence[Delivery], *, doubtful: bool = True) -> list[Outcome]:
+        """One transaction, by what is remembered of the series; a second and thorough one if that was out of date.
+
+        The memory serves one transaction at a time: what another has in hand may yet be given up.
+        """
+        if not self._remembering:
+            self._remembering = True
+            try:
+                return await self._transaction(deliveries, self._tracks, doubtful=doubtful)
+            except Stale:
+                self._forget(deliveries)
+                log.debug("another writer moved a series; the batch is judged thoroughly")
+            except BaseException:
+                self._forget(deliveries)
+                raise
+            finally:
+                self._remembering = False
+        return await self._transaction(deliveries, None, doubtful=doubtful)
+
+    async def _transaction(
+        self, deliveries: Sequence[Delivery], tracks: Tracks | None, *, doubtful: bool
+    ) -> list[Outcome]:
         async with self._store.batch() as work:
-            return await store_batch(work, deliveries, self._now())
+            outcomes = await store_batch(work, deliveries, self._now(), tracks)
+            if not doubtful:
+                _check_believed(outcomes)
+            return outcomes
+
+    def _forget(self, deliveries: Sequence[Delivery]) -> None:
+        """What was not committed did not move any series."""
+        for delivery in deliveries:
+            self._tracks.forget(delivery.readings)
 
     async def _isolate(self, batch: Sequence[_Waiting], error: Exception) -> None:
         if len(batch) > 1:

@@ -90,14 +90,14 @@ def look_at(times: Sequence[int], values: Sequence[int], limits: Limits, first: 
 
     The series should reach `REACH` readings beyond both ends of what is judged, where such exist.
     """
-    troubled = _troubled_steps(times, values, limits)
+    troubled = troubled_steps(times, values, limits)
     if not troubled:
         return [GOOD_LOOK] * (last - first)
     near = {i for step in troubled for i in range(step - REACH, step + REACH)}
     return [_look(times, values, limits, i, troubled) if i in near else GOOD_LOOK for i in range(first, last)]
 
 
-def _troubled_steps(times: Sequence[int], values: Sequence[int], limits: Limits) -> set[int]:
+def troubled_steps(times: Sequence[int], values: Sequence[int], limits: Limits) -> set[int]:
     """Indexes i for which the step from i-1 to i falls or is too fast (a proven rollover included: worth a watch)."""
     troubled: set[int] = set()
     rate = limits.max_rate

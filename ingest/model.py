@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import IntEnum, IntFlag
 from zoneinfo import ZoneInfo
 
-from ingest.channel import is_counter, unit_of
+from ingest.channel import LARGEST_MICRO, MICRO, is_counter, unit_of
 
 
 class Source(IntEnum):
@@ -73,6 +73,7 @@ class Reason(IntFlag):
 
 
 NO_REASON = Reason(0)
+_LARGEST = Decimal(LARGEST_MICRO // MICRO)
 
 
 def check_aware(name: str, instant: datetime) -> None:
@@ -113,6 +114,8 @@ class Reading:
             check_aware("taken_at", self.taken_at)
         if self.captured_at is not None:
             check_aware("captured_at", self.captured_at)
+        if not -_LARGEST <= self.value <= _LARGEST:
+            raise ValueError(f"value {self.value} of {self.channel} is too large to be one; the largest is {_LARGEST}")
         if self.value < 0 and is_counter(self.channel):
             raise ValueError(f"value {self.value} of {self.channel} is negative; an energy counter never is")
 

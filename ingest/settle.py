@@ -48,6 +48,15 @@ class Settlement(NamedTuple):
     verdicts: dict[int, Verdict]
 
 
+def written(settlement: Settlement) -> list[Row]:
+    """Every row a settlement writes, as it will stand."""
+    return [
+        *settlement.inserted,
+        *(after for _, after in settlement.superseded),
+        *(after for _, after in settlement.rejudged),
+    ]
+
+
 Overrule = Callable[[Source, int, int], Reason | None]
 """(source, instant, value) -> reasons that replace those of the neighbours, or None to leave them."""
 

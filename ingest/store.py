@@ -32,6 +32,32 @@ class Span(NamedTuple):
     last: int
 
 
+class Appended(NamedTuple):
+    """A good reading later than all others of its series: instant in microseconds, value in millionths."""
+
+    register_id: int
+    source: int
+    at: int
+    value: int
+
+
+class End(NamedTuple):
+    """The end of a machine-given series as stored.
+
+    `calm` means that no step near the end is troubled and no person has typed in a reading of this register; `version`
+    changes with every writer.
+    """
+
+    at: int
+    value: int
+    calm: bool
+    version: int
+
+
+class Stale(Exception):
+    """Another writer moved a series since its end was read: leave the transaction and judge thoroughly."""
+
+
 class Change(NamedTuple):
     """One series' settlement, with the readings behind its fresh rows (for author and note) by their place."""
 
@@ -43,14 +69,34 @@ class Change(NamedTuple):
 class BatchWork(Protocol):
     """One open transaction. It commits when its context is left without an error."""
 
+    async def fleet_version(self) -> int:
+        """A number that changes with every change of meters, registers and installations."""
+
     async def cards(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Card]:
         """Registers by (meter serial, channel); unknown ones are absent."""
 
     async def meters(self, serials: Collection[str]) -> Collection[str]:
         """Those of the serial numbers that are known."""
 
+    async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
+        """The ends of machine-given series; series without readings are absent."""
+
+    async def append(
+        self, rows: Sequence[Appended], ends: Sequence[tuple[Appended, int]], received_at: datetime
+    ) -> None:
+        """Insert rows known to follow their series, whose new ends are given with the versions they were read at.
+
+        Raises Stale when one of them was moved by another writer, or one of the rows is there already.
+        """
+
+    async def renew_ends(self, register_ids: Collection[int]) -> None:
+        """Find the ends of these registers' series anew, after rows were inserted or judged again thoroughly."""
+
     async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
-        """Hold the registers against other writers until the commit; gives those with readings typed in by people."""
+        """Hold the registers and their ends against other writers until the commit.
+
+        Gives those registers that have readings typed in by people.
+        """
 
     async def surroundings(self, spans: Sequence[Span], reach: int) -> Mapping[Span, list[Row]]:
         """Stored readings of each span and `reach` more on either side, sorted by time and source."""

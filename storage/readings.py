@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,9 @@ from ingest.delivery import Contact, Reject
 from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
-from ingest.store import BatchWork, Card, Change, Span
-from storage import beside
-from storage.cards import Cards
+from ingest.store import Appended, BatchWork, Card, Change, End, Span, Stale
+from storage import beside, ends
+from storage.cards import find_cards
 from storage.database import Database
 from storage.instants import TO_POSTGRES, micros_cursor
 
@@ -60,18 +60,22 @@ FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[]) AS 
 JOIN reading r ON r.register_id = u.register_id AND r.source = u.source AND r.taken_at = {_MICROS.format("u.at")}
 """
 
+# Stages are temporary, one a connection: what simply follows its series, and what was judged beside its neighbours.
 _STAGE = """
-CREATE TEMP TABLE IF NOT EXISTS reading_stage (
-    register_id integer, source smallint, taken_at timestamptz, value bigint, quality smallint, reasons smallint
+CREATE TEMP TABLE IF NOT EXISTS {stage} (
+    register_id integer, source smallint, taken_at timestamptz, value bigint,
+    quality smallint DEFAULT 0, reasons smallint DEFAULT 0
 ) ON COMMIT DELETE ROWS
 """
-_COPY = "COPY reading_stage FROM STDIN (FORMAT BINARY)"
+_COPY = "COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)"
+_GOOD = "register_id, source, taken_at, value"
+_JUDGED = f"{_GOOD}, quality, reasons"
 _STAGE_TYPES = ("int4", "int2", "int8", "int8", "int2", "int2")  # a timestamptz is an int8 on the wire
 
 # Ordered by the key: writers never wait for each other in a circle, and pages are touched once.
 _INSERT = """
 INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
-SELECT register_id, source, taken_at, %s, value, quality, reasons FROM reading_stage
+SELECT register_id, source, taken_at, %s, value, quality, reasons FROM {stage}
 ORDER BY register_id, source, taken_at
 ON CONFLICT DO NOTHING
 """
@@ -137,24 +141,41 @@ class PostgresStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._cards = Cards()
 
     @contextlib.asynccontextmanager
     async def batch(self) -> AsyncIterator[BatchWork]:
         """One transaction: committed when the context is left without an error."""
         async with self._database.connection() as conn:
-            yield _Work(conn, self._cards)
+            yield Work(conn)
 
 
-class _Work:
+class Work:
     """One open transaction (see `ingest.store.BatchWork`)."""
 
-    def __init__(self, conn: psycopg.AsyncConnection[Any], cards: Cards) -> None:
+    def __init__(self, conn: psycopg.AsyncConnection[Any]) -> None:
         self._conn = conn
-        self._cards = cards
+
+    async def fleet_version(self) -> int:
+        row = await (await self._conn.execute("SELECT number FROM fleet_version")).fetchone()
+        return int(row[0]) if row else 0
 
     async def cards(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Card]:
-        return await self._cards.find(self._conn, keys)
+        return await find_cards(self._conn, keys)
+
+    async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
+        return await ends.find(self._conn, series)
+
+    async def append(
+        self, rows: Sequence[Appended], ends_: Sequence[tuple[Appended, int]], received_at: datetime
+    ) -> None:
+        shifted = ((register_id, source, at - TO_POSTGRES, value) for register_id, source, at, value in rows)
+        inserted = await self._insert("stage_appended", _GOOD, shifted, received_at)
+        if inserted != len(rows):
+            raise Stale
+        await ends.move(self._conn, ends_)
+
+    async def renew_ends(self, register_ids: Collection[int]) -> None:
+        await ends.renew(self._conn, sorted(register_ids))
 
     async def meters(self, serials: Collection[str]) -> Collection[str]:
         found = await self._conn.execute("SELECT serial FROM meter WHERE serial = ANY(%s)", (list(serials),))
@@ -164,6 +185,7 @@ class _Work:
         if not register_ids:
             return ()
         rows = await (await self._conn.execute(_LOCK, (list(register_ids),), binary=True)).fetchall()
+        await ends.lock(self._conn, register_ids)
         return {register_id for register_id, people in rows if people}
 
     async def surroundings(self, spans: Sequence[Span], reach: int) -> Mapping[Span, list[Row]]:
@@ -223,7 +245,13 @@ class _Work:
         return {(register_id, Source(row[0]), row[1]): _row(row) for register_id, *row in await cursor.fetchall()}
 
     async def write(self, changes: Sequence[Change], received_at: datetime) -> None:
-        await self._insert(changes, received_at)
+        judged = [
+            (c.register_id, int(row.source), row.at - TO_POSTGRES, row.value, int(row.quality), int(row.reasons))
+            for c in changes
+            for row in c.settlement.inserted
+        ]
+        if judged:
+            await self._insert("stage_judged", _JUDGED, judged, received_at)
         rejudged = [(c.register_id, after) for c in changes for _, after in c.settlement.rejudged]
         if rejudged:
             await self._conn.execute(_RECORD_REJUDGED, _columns(rejudged))
@@ -240,18 +268,16 @@ class _Work:
             await self._conn.execute(_WATCH, {"registers": registers, "sources": sources, "at": instants})
         await self._note_people(changes, received_at)
 
-    async def _insert(self, changes: Sequence[Change], received_at: datetime) -> None:
-        if not any(change.settlement.inserted for change in changes):
-            return
-        await self._conn.execute(_STAGE)
-        async with self._conn.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(_STAGE_TYPES)
-            for register_id, settlement, _ in changes:
-                for source, at, value, quality, reasons in settlement.inserted:
-                    await copy.write_row(
-                        (register_id, int(source), at - TO_POSTGRES, value, int(quality), int(reasons))
-                    )
-        await self._conn.execute(_INSERT, (received_at,))
+    async def _insert(self, stage: str, columns: str, rows: Iterable[tuple[int, ...]], received_at: datetime) -> int:
+        """COPY rows into a stage and insert them from there; gives how many were new."""
+        await self._conn.execute(_STAGE.format(stage=stage).encode())
+        copying = _COPY.format(stage=stage, columns=columns).encode()
+        async with self._conn.cursor() as cursor, cursor.copy(copying) as copy:
+            copy.set_types(_STAGE_TYPES[: columns.count(",") + 1])
+            write = copy.write_row
+            for row in rows:
+                await write(row)
+        return (await self._conn.execute(_INSERT.format(stage=stage).encode(), (received_at,))).rowcount
 
     async def _note_people(self, changes: Sequence[Change], received_at: datetime) -> None:
         """Keep who stands behind typed-in readings, and that the register has such."""

@@ -1,0 +1,190 @@
+"""The fast way through the door, for what nearly always comes: the next good reading of a series.
+
+A `Track` remembers the end of one machine-given series. A reading that is later than that end, moves the register by a
+possible step and stands in a calm neighbourhood is good whatever else is stored, so nothing has to be looked up. All
+other readings take the thorough way. Whether the memory is still true is checked when it is written: another writer
+leaves another version behind, and the whole batch is then judged again thoroughly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from ingest.channel import MICRO, is_counter
+from ingest.instants import EPOCH, micros, span
+from ingest.judge import DRIFT_TOLERANCE, FUTURE_TOLERANCE, HOUR, limits_of
+from ingest.model import Reading, Source
+from ingest.store import Appended, BatchWork, Card, End
+
+MOST = 1_000_000
+"""Tracks remembered at most; about 250 bytes each."""
+
+MACHINES = (Source.AUTOMATIC, Source.IMPORT)
+Key = tuple[str, str, Source]
+_MICROSECOND_DAY = 86_400_000_000
+_MILLION = Decimal(MICRO)
+
+
+class Track:
+    """The end of one series in memory, and what bounds its next step."""
+
+    __slots__ = (
+        "at", "calm", "ceiling", "counter", "family", "gateway", "moved", "rate", "register_id", "since", "slack",
+        "source", "value", "version",
+    )  # fmt: skip
+
+    def __init__(self, card: Card, source: Source, end: End) -> None:
+        register = card.register
+        limits = limits_of(register)
+        self.register_id = register.id
+        self.source = int(source)
+        self.gateway = card.gateway
+        self.family = card.family
+        self.counter = is_counter(register.channel)
+        self.rate = limits.max_rate
+        self.slack = 2 * limits.resolution
+        self.ceiling = limits.modulus if self.counter else None
+        self.since = None if register.installed_since is None else micros(register.installed_since)
+        self.at, self.value, self.calm, self.version = end
+        self.moved = False
+
+
+class Found(NamedTuple):
+    """Readings by the way they take: rows to append with the tracks they move, and the places of all others."""
+
+    rows: list[Appended]
+    tracks: list[Track]
+    others: Sequence[int]
+
+
+class Tracks:
+    """All tracks of a process."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[Key, Track] = {}
+        self._fleet = -1
+
+    async def prepare(self, work: BatchWork, readings: Iterable[Reading]) -> None:
+        """Know the series of these readings as far as they are stored."""
+        version = await work.fleet_version()
+        if version != self._fleet or len(self._tracks) > MOST:
+            self._tracks.clear()
+            self._fleet = version
+        known = self._tracks
+        missing = {key for r in readings if (key := (r.meter, r.channel, r.source)) not in known}
+        wanted = [key for key in missing if key[2] in MACHINES]
+        if not wanted:
+            return
+        cards = await work.cards({(meter, channel) for meter, channel, _ in wanted})
+        found = [(key, card) for key in wanted if (card := cards.get((key[0], key[1]))) is not None]
+        ends = await work.ends([(card.register.id, key[2]) for key, card in found])
+        for key, card in found:
+            end = ends.get((card.register.id, key[2]))
+            if end is not None:
+                known[key] = Track(card, key[2], end)
+
+    def forget(self, readings: Iterable[Reading]) -> None:
+        """Look these series up again before they are trusted."""
+        for reading in readings:
+            self._tracks.pop((reading.meter, reading.channel, reading.source), None)
+
+    def append(self, readings: Sequence[Reading], gateways: Sequence[str | None], received_at: datetime) -> Found:
+        """Sort readings into those that simply follow and all others, and move the tracks.
+
+        When one reading of a series needs a thorough look, so does the rest of that series in this batch.
+        """
+        tracks = self._tracks
+        epoch, day, million = EPOCH, _MICROSECOND_DAY, _MILLION
+        latest = micros(received_at) + span(FUTURE_TOLERANCE)
+        rows: list[Appended] = []
+        moved: list[Track] = []
+        places: list[int] = []
+        others: list[int] = []
+        spoiled: set[Track] = set()
+        for place, reading in enumerate(readings):
+            track = tracks.get((reading.meter, reading.channel, reading.source))
+            if track is None or not track.calm:
+                others.append(place)
+                continue
+            passed = reading.taken_at - epoch
+            at = passed.days * day + passed.seconds * 1_000_000 + passed.microseconds
+            value = int((reading.value * million).to_integral_value())
+            step, elapsed, rate = value - track.value, at - track.at, track.rate
+            if (
+                elapsed <= 0
+                or at > latest
+                or (track.counter and (step < 0 or (rate is not None and (step - track.slack) * HOUR > rate * elapsed)))
+                or not _plain(track, reading, at, value, gateways[place])
+            ):
+                others.append(place)
+                spoiled.add(track)
+                continue
+            track.at, track.value = at, value
+            rows.append(Appended(track.register_id, track.source, at, value))
+            places.append(place)
+            if not track.moved:
+                track.moved = True
+                moved.append(track)
+        for track in moved:
+            track.moved = False
+        if any(track.family is not None for track in moved):
+            spoiled |= _wrong_families(moved, rows)
+        if spoiled:
+            rows, moved, others = self._set_aside(spoiled, rows, moved, places, others, readings)
+        return Found(rows, moved, others)
+
+    def _set_aside(
+        self,
+        spoiled: Collection[Track],
+        rows: list[Appended],
+        moved: list[Track],
+        places: list[int],
+        others: list[int],
+        readings: Sequence[Reading],
+    ) -> tuple[list[Appended], list[Track], list[int]]:
+        """Take the readings of spoiled series back out, and forget where their tracks went."""
+        series = {(track.register_id, track.source) for track in spoiled}
+        kept = [(row, place) for row, place in zip(rows, places, strict=True) if row[:2] not in series]
+        out = {place for row, place in zip(rows, places, strict=True) if row[:2] in series}
+        self.forget(readings[place] for place in [*out, *others])
+        return [row for row, _ in kept], [t for t in moved if t not in spoiled], sorted([*others, *out])
+
+
+def _plain(track: Track, reading: Reading, at: int, value: int, gateway: str | None) -> bool:
+    """Nothing about the reading itself asks for a thorough look."""
+    return (
+        (gateway is None or gateway == track.gateway)
+        and (track.since is None or at >= track.since)
+        and (track.ceiling is None or value < track.ceiling)
+        and reading.author is None
+        and reading.note is None
+        and (reading.captured_at is None or abs(reading.captured_at - reading.taken_at) <= DRIFT_TOLERANCE)
+    )
+
+
+def _wrong_families(moved: Iterable[Track], rows: Iterable[Appended]) -> set[Track]:
+    """Tracks of meters whose total and zones did not come together, or do not sum up."""
+    families = {(track.register_id, track.source): track for track in moved if track.family is not None}
+    together: dict[tuple[int, int, int], dict[int, int]] = {}
+    for register_id, source, at, value in rows:
+        track = families.get((register_id, source))
+        if track is not None and track.family is not None:
+            together.setdefault((track.family[0], source, at), {})[register_id] = value
+    wrong: set[Track] = set()
+    for (total, source, _), values in together.items():
+        family = next(track.family for (r, _), track in families.items() if r in values and track.family)
+        if not sums_up(family, values, families[total, source].slack // 2 if total in values else 0):
+            wrong |= {families[register_id, source] for register_id in values}
+    return wrong
+
+
+def sums_up(family: tuple[int, tuple[int, ...]], values: Mapping[int, int], resolution: int) -> bool:
+    """Whether a total agrees with its zones as far as the display shows it; False when one of them is missing."""
+    total, zones = family
+    if total not in values or any(zone not in values for zone in zones):
+        return False
+    difference = abs(values[total] - sum(values[zone] for zone in zones))
+    return difference <= (len(zones) + 1) * max(resolution, MICRO // 1000)
