@@ -14,7 +14,7 @@ from rich.table import Table
 
 from collectors.catalog import Catalog, load_catalog
 from collectors.decode import decode, disagreements
-from collectors.line_settings import MODBUS_KINDS
+from collectors.line_settings import MODBUS_KINDS, LineKind, unit_of_meter
 from collectors.meter_model import Model, ModelRegister
 from collectors.modbus import ModbusLink
 from collectors.model_file import BadModel, parse_model
@@ -96,6 +96,7 @@ def read_meter(
         known = _load(own)
         facts = known.model(model)
         link = ModbusLink(Line("command line", kind, address, options), known)
+        unit_of_meter("of the command line", str(unit), LineKind(kind))
         polled = Polled(f"unit {unit}", model, str(unit), timedelta(minutes=30))
         table = _values(facts, asyncio.run(_words(link, polled)), raw)
     except AmrError as error:

@@ -103,6 +103,7 @@ class Owner:
     async def run(self) -> None:
         """Serve the line until cancelled; then hang up."""
         self._requeue()
+        self._open = False
         try:
             while True:
                 await self._turn()

@@ -56,6 +56,13 @@ class Remembering:
             await self._came.wait_for(lambda: holds(self))
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for what nobody signals; fails the test when it does not come true."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - sockets of another task tell no event
+            await asyncio.sleep(0.005)
+
+
 def simulated(model: str, serial: str = "11000001", at: datetime = AT) -> Unit:
     """A simulated meter whose clock stands still."""
     layout = layout_of(model)
@@ -90,10 +97,16 @@ class ScriptedServer:
         self.port = 0
         self.requests: list[bytes] = []
         self.connections = 0
+        self._serving: set[asyncio.Task[None] | None] = set()
+
+    async def finish(self) -> None:
+        """Wait until the clients, which must have hung up, are gone."""
+        await eventually(lambda: not self._serving)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
+        self._serving.add(asyncio.current_task())
         try:
             while request := await reader.read(300):
                 self.requests.append(request)
@@ -108,6 +121,7 @@ class ScriptedServer:
         except ConnectionError:
             return
         finally:
+            self._serving.discard(asyncio.current_task())
             writer.close()
 
 
@@ -122,6 +136,7 @@ async def scripted(script: Script, kind: str = "modbus-tcp") -> AsyncIterator[Sc
     finally:
         listening.close()
         await listening.wait_closed()
+        await server.finish()
 
 
 def values(answer: Answer) -> dict[str, Decimal]:

@@ -108,7 +108,7 @@ async def test_a_late_answer_of_the_same_meter_is_not_taken_for_another_register
         asked += 1
         address = int.from_bytes(request[2:4], "big")
         frame = bytes((5, 3, 4)) + (1000 + address).to_bytes(4, "big")
-        return [0.3 if asked == 1 else 0.0, frame + crc16(frame)]
+        return [0.22 if asked == 1 else 0.03, frame + crc16(frame)]
 
     async with scripted(answer, "rtu-over-tcp") as server:
         link = ModbusLink(line_to(server, **QUICK), TWO_PLACES)
