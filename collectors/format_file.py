@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -19,7 +19,6 @@ from collectors.format_model import (
     Retained,
     Sample,
     TimeRule,
-    TopicPattern,
     compile_topic,
 )
 from collectors.json_path import compile_path, names_only
@@ -196,7 +195,7 @@ def _sample(table: Table) -> Sample:
         received_at = datetime.fromisoformat(received)
     except ValueError:
         table.mistake("received", received, "write a time with its offset")
-        received_at = datetime.min
+        received_at = datetime(2026, 1, 1, tzinfo=UTC)
     sample = Sample(
         table.text("topic"),
         payload,

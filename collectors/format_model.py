@@ -85,7 +85,7 @@ class TimeRule:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message and what must become of it: `readings` as `<meter> <channel> <value> <time>`, and reasons of rejects."""
+    """A message and what must become of it: `readings` as `<meter> <channel> <value> <time>`, `rejects` as reasons."""
 
     topic: str
     payload: bytes

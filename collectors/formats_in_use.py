@@ -1,0 +1,139 @@
+"""The formats a subscriber understands: presets by name and a folder of the user's own, chosen by topic."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from collectors.exact import Unfit
+from collectors.format_file import BadFormat, parse_format
+from collectors.format_model import Format
+from collectors.mapping import Mapper
+from collectors.payload import Message, Parsed, refused
+from ingest.delivery import Delivery
+from ingest.errors import Misconfigured
+
+OWN = "own-json"
+MOST_TOPICS = 100_000
+
+
+class Formats:
+    """Formats in order: the first one with a topic that fits reads the message."""
+
+    def __init__(self, formats: Iterable[Format]) -> None:
+        self._mappers = [Mapper(one) for one in formats]
+        self._routes: dict[str, tuple[Mapper, dict[str, str], bool] | None] = {}
+
+    @property
+    def formats(self) -> Sequence[Format]:
+        """What is in use, in order."""
+        return [mapper.format for mapper in self._mappers]
+
+    @property
+    def filters(self) -> dict[str, int]:
+        """Topic filters to subscribe to, and with which QoS.
+
+        A format without a time of its own has QoS 0: what a broker kept for us while we were away would be stamped
+        with the time of our return.
+        """
+        wanted: dict[str, int] = {}
+        for one in self.formats:
+            for topic in (*one.topics, *one.error_topics):
+                wanted[topic.filter] = max(wanted.get(topic.filter, 0), one.qos)
+        return wanted
+
+    def parse(self, message: Message) -> Delivery:
+        """A message as a delivery. Never raises for what a payload holds."""
+        parsed, gateway = self.read(message)
+        return Delivery(f"mqtt:{message.topic}", parsed.readings, parsed.rejects, raw=message.payload, gateway=gateway)
+
+    def read(self, message: Message) -> tuple[Parsed, str]:
+        """What a message says, what was left out and why, and the gateway it speaks for (never empty)."""
+        route = self._route(message.topic)
+        if route is None:
+            unfit = Unfit("unknown_topic", f"no format answers to topic {message.topic!r:.200}; add a mapping for it")
+            return refused(message.payload, unfit), message.topic
+        mapper, captures, is_error = route
+        gateway = mapper.gateway(captures)
+        if is_error:
+            return mapper.note_error(message.payload, captures), gateway
+        return mapper.read(message, captures), gateway
+
+    def requests(self) -> list[tuple[str, bytes]]:
+        """Messages to publish that came up while reading (a Sparkplug rebirth), given out once."""
+        due = [request for mapper in self._mappers for request in mapper.requests]
+        for mapper in self._mappers:
+            mapper.requests.clear()
+        return due
+
+    def _route(self, topic: str) -> tuple[Mapper, dict[str, str], bool] | None:
+        if topic not in self._routes:
+            if len(self._routes) >= MOST_TOPICS:
+                self._routes.clear()
+            self._routes[topic] = self._find(topic)
+        return self._routes[topic]
+
+    def _find(self, topic: str) -> tuple[Mapper, dict[str, str], bool] | None:
+        for mapper in self._mappers:
+            for patterns, is_error in ((mapper.format.error_topics, True), (mapper.format.topics, False)):
+                for pattern in patterns:
+                    if match := pattern.pattern.fullmatch(topic):
+                        return mapper, match.groupdict(), is_error
+        return None
+
+
+def presets() -> dict[str, Format]:
+    """The formats that come with this service, by name."""
+    return {name: parse_format(f"{name}.toml", content) for name, content in _shipped().items()}
+
+
+def load_formats(names: Iterable[str] = (OWN,), folder: Path | None = None) -> Formats:
+    """The user's own formats first, then the named presets that none of them replaces by its name.
+
+    Raises Misconfigured for an unknown preset and for every mistake in the folder's files.
+    """
+    own = {} if folder is None else read_folder(folder)
+    shipped = presets()
+    chosen = list(dict.fromkeys(names))
+    unknown = [name for name in chosen if name not in shipped]
+    if unknown:
+        raise Misconfigured(f"MQTT format {unknown[0]!r} is unknown; write some of {', '.join(sorted(shipped))}")
+    return Formats([*own.values(), *(shipped[name] for name in chosen if name not in own)])
+
+
+def read_folder(folder: Path) -> dict[str, Format]:
+    """Every format file of a folder, by name."""
+    if not folder.is_dir():
+        raise Misconfigured(f"formats folder {str(folder)!r} is not a folder; name the one your mappings are in")
+    found: dict[str, Format] = {}
+    mistakes: list[str] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            one = read_file(path)
+            found[one.name] = one
+        except BadFormat as bad:
+            mistakes += [str(mistake) for mistake in bad.mistakes]
+    if mistakes:
+        raise Misconfigured("\n".join(mistakes))
+    return found
+
+
+def read_file(path: Path) -> Format:
+    """One format file of the user's; it may extend a preset."""
+    try:
+        content = path.read_bytes()
+    except OSError as e:
+        raise Misconfigured(f"format file {str(path)!r} cannot be read ({e}); name a readable file") from e
+    return parse_format(str(path), content, _preset_tables())
+
+
+def _shipped() -> Mapping[str, bytes]:
+    folder = files("collectors.formats")
+    return {entry.name[:-5]: entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".toml")}
+
+
+def _preset_tables() -> dict[str, dict[str, Any]]:
+    return {name: tomllib.loads(content.decode()) for name, content in _shipped().items()}
