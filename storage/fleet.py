@@ -1,0 +1,167 @@
+"""The fleet in the database: a file applied to it, written back from it, and what collectors read of it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from ingest.errors import StoreUnavailable
+from ingest.model import Line, Polled, PolledLine
+from storage.database import Database
+from storage.fleet_difference import Difference, compare, pair_up
+from storage.fleet_file import mentioned, parse, read_fleet
+from storage.fleet_history import check_apply
+from storage.fleet_model import LineCheck, Models
+from storage.fleet_stored import absent, load
+from storage.fleet_toml import write_toml
+from storage.fleet_write import write_difference
+
+_log = logging.getLogger(__name__)
+_CHANNEL = "amr_fleet"
+_PAUSE = 1.0
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('amr fleet ' || current_schema(), 0))"
+_TELL = f"SELECT pg_notify('{_CHANNEL}', current_schema())"
+_EVENT = "INSERT INTO event (kind, detail) VALUES ('fleet', %s)"
+
+_POLLED = """
+SELECT l.name, l.kind, l.address, l.options, m.serial, m.model, m.address, m.period, coalesce(p.zone, 'UTC')
+FROM line l JOIN meter m ON m.line_id = l.id
+LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
+LEFT JOIN point p ON p.id = i.point_id
+ORDER BY l.name, m.serial
+"""
+_OF_GATEWAY = "SELECT serial FROM meter WHERE gateway = %s"
+_SHOWN = """
+SELECT p.code, p.name, p.zone, m.serial, m.model, l.name, m.address, m.gateway, i.since, i.ct * i.vt,
+       c.answered_at, c.failure
+FROM meter m
+LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
+FULL JOIN point p ON p.id = i.point_id
+LEFT JOIN line l ON l.id = m.line_id
+LEFT JOIN last_contact c ON c.meter_id = m.id
+ORDER BY p.code NULLS LAST, m.serial
+"""
+
+_Conn = psycopg.AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One row of the fleet: a point, the meter that stands there now, or a meter that stands nowhere."""
+
+    point: str | None
+    name: str | None
+    zone: str | None
+    meter: str | None
+    model: str | None
+    line: str | None
+    address: str | None
+    gateway: str | None
+    since: datetime | None
+    ratio: Decimal | None
+    answered_at: datetime | None
+    failure: str | None
+
+
+async def apply(
+    conn: _Conn,
+    document: str,
+    models: Models,
+    *,
+    dry_run: bool = False,
+    check_line: LineCheck | None = None,
+    author: str | None = None,
+) -> Difference:
+    """Make the stored fleet what the TOML `document` says, and tell the collectors. Nothing is ever deleted.
+
+    Everything is validated before anything is touched. Raises FleetMistakes (all mistakes of the file) or FleetConflict
+    (all contradictions with stored history). With `dry_run` only the difference is computed.
+    """
+    await lock_fleet(conn)
+    named = mentioned(parse(document))
+    stored = await load(conn, named)
+    wanted = read_fleet(document, models, stored, check_line)
+    pairs = pair_up(wanted, stored)
+    await check_apply(conn, wanted, stored, pairs)
+    difference = compare(wanted, stored, pairs)
+    difference.absent = await absent(conn, named)
+    if difference and not dry_run:
+        await write_difference(conn, wanted, stored, pairs, difference)
+        await conn.execute(_EVENT, (Jsonb({**difference.counts(), "author": author}),))
+        await tell_collectors(conn)
+    return difference
+
+
+async def lock_fleet(conn: _Conn) -> None:
+    """Let one change of the fleet happen at a time; held until the transaction ends."""
+    await conn.execute(_LOCK)
+
+
+async def tell_collectors(conn: _Conn) -> None:
+    """Announce a change; sent when the transaction commits."""
+    await conn.execute(_TELL)
+
+
+async def export(conn: _Conn, models: Models | None = None) -> str:
+    """The stored fleet as TOML that applies back without a difference.
+
+    Registers that are what `models` says are left out; without `models` all are written.
+    """
+    return write_toml(await load(conn), models or {})
+
+
+async def show(conn: _Conn) -> list[Shown]:
+    """Every point with its meter now, then every meter that stands nowhere."""
+    return [Shown(*row) for row in await (await conn.execute(_SHOWN)).fetchall()]
+
+
+async def polled_lines(conn: _Conn) -> list[PolledLine]:
+    """Every line with the meters asked over it; the zone is that of the point a meter stands at now, else UTC."""
+    rows = await (await conn.execute(_POLLED)).fetchall()
+    groups = itertools.groupby(rows, key=lambda row: row[0])
+    return [_polled_line(list(group)) for _, group in groups]
+
+
+def _polled_line(rows: list[tuple[Any, ...]]) -> PolledLine:
+    return PolledLine(Line(*rows[0][:4]), tuple(Polled(*row[4:]) for row in rows))
+
+
+async def gateway_meters(conn: _Conn, gateway: str) -> frozenset[str]:
+    """Serial numbers of the meters this gateway may deliver for."""
+    return frozenset(serial for (serial,) in await (await conn.execute(_OF_GATEWAY, (gateway,))).fetchall())
+
+
+async def fleet_changes(database: Database, *, every: float = 60.0) -> AsyncGenerator[None, None]:
+    """Yields once at the start, after each change of the fleet, and every so many seconds in case one was missed.
+
+    Goes on through the database's absence; load the fleet after each yield.
+    """
+    away = False
+    while True:
+        try:
+            async with database.own_connection() as conn:
+                await conn.execute(f"LISTEN {_CHANNEL}")  # before the first load: nothing in between is missed
+                if away:
+                    _log.warning("following changes of the fleet again")
+                away = False
+                yield
+                while True:
+                    async for _ in conn.notifies(timeout=every, stop_after=1):
+                        pass
+                    await conn.execute("SELECT 1")  # a dead connection is silent, not broken
+                    yield
+        except StoreUnavailable as e:
+            if not away:
+                _log.warning("changes of the fleet cannot be followed: %s", e)
+            away = True
+            await asyncio.sleep(_PAUSE)

@@ -1,0 +1,276 @@
+"""What applying a fleet file would change, thing by thing and field by field. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from ingest.channel import unit_of
+from ingest.model import Installation, Line, MeteringPoint, RegisterSpec
+from storage.fleet_model import Contract, Fleet, FleetMeter, overlap
+
+_LISTED = 20
+_Span = TypeVar("_Span", Installation, Contract)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field, as people read it; None stands for nothing."""
+
+    field: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.old or 'none'} -> {self.new or 'none'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line, point, meter, installation or contract: new when `added`, else changed where `changes` say."""
+
+    kind: str
+    name: str
+    added: bool
+    changes: tuple[Change, ...]
+
+    def __str__(self) -> str:
+        if self.added:
+            facts = ", ".join(f"{change.field} {change.new}" for change in self.changes if change.new)
+            return f"+ {self.kind} {self.name}: {facts}"
+        return "\n".join([f"~ {self.kind} {self.name}", *(f"    {change}" for change in self.changes)])
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Stored things of a kind that the file does not name: how many, and the first of their names."""
+
+    kind: str
+    count: int
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", …" if self.count > len(self.names) else ""
+        return f"  not in this file, left alone: {self.count} of {self.kind}: {', '.join(self.names)}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An installation of the file, and the stored one it is (None: it is new)."""
+
+    wanted: Installation
+    stored: Installation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The file's installations and contracts beside the stored ones, and the stored ones the file does not have."""
+
+    installations: Sequence[Pair]
+    contracts: Sequence[tuple[Contract, Contract | None]]
+    other_installations: Sequence[Installation]
+    other_contracts: Sequence[Contract]
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a file changes. Empty (False) when everything it says is stored already."""
+
+    items: list[Item] = field(default_factory=list)
+    unchanged: dict[str, int] = field(default_factory=dict)
+    absent: list[Absent] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+    def names(self, kind: str) -> set[str]:
+        """The names of what is added or changed of a kind."""
+        return {item.name for item in self.items if item.kind == kind}
+
+    def counts(self) -> dict[str, int]:
+        """How many are added, changed and unchanged."""
+        added = sum(item.added for item in self.items)
+        return {"added": added, "changed": len(self.items) - added, "unchanged": sum(self.unchanged.values())}
+
+    def text(self) -> str:
+        """For people: + added, ~ changed with old -> new."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts().items())
+        return "\n".join([*map(str, self.items), *map(str, self.absent), counts])
+
+
+def pair(wanted: Sequence[Installation], stored: Sequence[Installation]) -> tuple[list[Pair], list[Installation]]:
+    """Which stored installation each of the file's is, and the stored ones that are none of them.
+
+    The same installation: one that began at the same point at the same instant (another meter is a correction), else
+    one of the same meter at the same point over a common time (another beginning is a correction).
+    """
+    found, left = _matched(wanted, stored, lambda one: (one.point, one.since), lambda one: (one.point, one.meter))
+    return [Pair(_completed(one, match), match) for one, match in zip(wanted, found, strict=True)], left
+
+
+def _completed(wanted: Installation, stored: Installation | None) -> Installation:
+    """Opening and closing readings stored once stay, unless the file states others."""
+    if stored is None or stored.meter != wanted.meter:
+        return wanted
+    return replace(wanted, opening={**stored.opening, **wanted.opening}, closing={**stored.closing, **wanted.closing})
+
+
+def pair_contracts(
+    wanted: Sequence[Contract], stored: Sequence[Contract]
+) -> tuple[list[tuple[Contract, Contract | None]], list[Contract]]:
+    """The same for contracts: same consumer and point, the same beginning or else a common time."""
+    found, left = _matched(
+        wanted, stored, lambda one: (one.consumer, one.point, one.since), lambda one: (one.consumer, one.point)
+    )
+    return list(zip(wanted, found, strict=True)), left
+
+
+def _matched(
+    wanted: Sequence[_Span],
+    stored: Sequence[_Span],
+    exact: Callable[[_Span], Hashable],
+    place: Callable[[_Span], Hashable],
+) -> tuple[list[_Span | None], list[_Span]]:
+    """First by the exact key, then by the place and a common time; each stored one at most once."""
+    left = {exact(one): one for one in stored}
+    found = [left.pop(exact(one), None) for one in wanted]
+    by_place: dict[Hashable, list[_Span]] = {}
+    for other in left.values():
+        by_place.setdefault(place(other), []).append(other)
+    for number, one in enumerate(wanted):
+        candidates = by_place.get(place(one), []) if found[number] is None else []
+        match = next((other for other in candidates if overlap(one, other)), None)
+        if match is not None:
+            found[number] = match
+            candidates.remove(match)
+            del left[exact(match)]
+    return found, list(left.values())
+
+
+def pair_up(wanted: Fleet, stored: Fleet) -> Pairs:
+    """Find what of the stored history the file speaks of."""
+    installations, other_installations = pair(wanted.installations, stored.installations)
+    contracts, other_contracts = pair_contracts(wanted.contracts, stored.contracts)
+    return Pairs(installations, contracts, other_installations, other_contracts)
+
+
+def compare(wanted: Fleet, stored: Fleet, pairs: Pairs) -> Difference:
+    """What `wanted` would change of `stored`."""
+    difference = Difference()
+    for name, line in wanted.lines.items():
+        _note(difference, "line", name, _line(line), _line(stored.lines.get(name)))
+    for code, point in wanted.points.items():
+        _note(difference, "point", code, _point(point), _point(stored.points.get(code)))
+    for serial, meter in wanted.meters.items():
+        _note(difference, "meter", serial, _meter(meter), _meter(stored.meters.get(serial)))
+    for one in pairs.installations:
+        _note(difference, "installation", place_of(one.wanted), _installed(one.wanted), _installed(one.stored))
+    for contract, old in pairs.contracts:
+        name = f"{contract.consumer} at {contract.point}, {contract.since.isoformat()}"
+        _note(difference, "contract", name, _contract(contract), _contract(old))
+    return difference
+
+
+def place_of(installation: Installation) -> str:
+    """An installation's name for people."""
+    return f"{installation.meter} at {installation.point}, {installation.since.isoformat()}"
+
+
+def absent_of(kind: str, count: int, names: Sequence[str]) -> Absent:
+    return Absent(kind, count, tuple(names[:_LISTED]))
+
+
+_Facts = Mapping[str, str | None]
+_KEPT = "register "
+"""Registers stay when neither the file nor the catalogue names them."""
+
+
+def _note(difference: Difference, kind: str, name: str, new: _Facts, old: _Facts) -> None:
+    named = [*new, *(key for key in old if key not in new and not key.startswith(_KEPT))]
+    changes = tuple(
+        Change(key, old.get(key), new.get(key)) for key in named if old.get(key) != new.get(key)
+    )  # fmt: skip
+    if not old or changes:
+        difference.items.append(Item(kind, name, not old, changes))
+    else:
+        difference.unchanged[kind] = difference.unchanged.get(kind, 0) + 1
+
+
+def _line(line: Line | None) -> _Facts:
+    if line is None:
+        return {}
+    options = json.dumps(line.options, sort_keys=True, ensure_ascii=False) if line.options else None
+    return {"kind": line.kind, "address": line.address, "options": options}
+
+
+def _point(point: MeteringPoint | None) -> _Facts:
+    if point is None:
+        return {}
+    return {
+        "zone": point.zone,
+        "name": point.name or None,
+        "address": point.address or None,
+        "category": point.category,
+        "official_code": point.official_code,
+    }
+
+
+def _meter(known: FleetMeter | None) -> _Facts:
+    if known is None:
+        return {}
+    meter = known.meter
+    return {
+        "model": meter.model,
+        "line": meter.line,
+        "address": meter.address,
+        "gateway": meter.gateway,
+        "period": show_period(meter.period),
+        **{f"register {channel}": _register(spec) for channel, spec in known.registers.items()},
+    }
+
+
+def _register(spec: RegisterSpec) -> str:
+    digits = "any" if spec.digits is None else str(spec.digits)
+    rate = "" if spec.max_rate is None else f", at most {show_number(spec.max_rate)} {unit_of(spec.channel)} an hour"
+    return f"{digits} digits, {spec.decimals} decimals{rate}"
+
+
+def _installed(installation: Installation | None) -> _Facts:
+    if installation is None:
+        return {}
+    return {
+        "meter": installation.meter,
+        "since": installation.since.isoformat(),
+        "until": _instant(installation.until),
+        "ct": show_number(installation.ct),
+        "vt": show_number(installation.vt),
+        **{f"opening {channel}": show_number(value) for channel, value in installation.opening.items()},
+        **{f"closing {channel}": show_number(value) for channel, value in installation.closing.items()},
+    }
+
+
+def _contract(contract: Contract | None) -> _Facts:
+    if contract is None:
+        return {}
+    return {"since": contract.since.isoformat(), "until": _instant(contract.until)}
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def show_number(number: Decimal) -> str:
+    """A number in plain digits, without zeros at the end."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def show_period(period: timedelta) -> str:
+    """A length of time as a fleet file writes it, in whole seconds."""
+    seconds = int(period.total_seconds())
+    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
