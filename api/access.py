@@ -1,0 +1,72 @@
+"""Who asks, and which points they may see. What somebody may not see does not exist for them: 404, never 403."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.context import Here
+from api.doorkeeper import Caller, Role
+from api.instants import Range
+from api.problems import Problem, not_found
+from storage import points
+from storage.points import Seen
+
+_LONGEST_CODE = 200
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="bearer", description="A token of `amr token create`, or of the identity provider."
+)
+
+
+async def _caller(
+    request: Request, here: Here, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+) -> Caller:
+    """Who asks. Raises 401 for a missing, unknown, expired or revoked token."""
+    token = given.credentials if given else None
+    caller = await here.doorkeeper.admit(token, request.headers.get("authorization") is not None)
+    request.state.caller = caller
+    return caller
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+
+
+def require(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """A dependency that lets in only these roles; others get 403 (of an operation, never of a point)."""
+
+    async def allowed(caller: Asking) -> Caller:
+        if caller.role not in roles:
+            raise Problem("forbidden", role=caller.role.value, allowed=", ".join(role.value for role in roles))
+        return caller
+
+    return allowed
+
+
+async def see(conn: Any, caller: Caller, code: str) -> Seen:
+    """The point, as far as the caller may see it. Raises the 404 that tells nothing."""
+    if not 0 < len(code) <= _LONGEST_CODE or not code.isprintable():
+        raise not_found(code)
+    seen = await points.find(conn, code, caller.consumer)
+    if seen is None:
+        raise not_found(code)
+    return seen
+
+
+def visible(seen: Seen, asked: Range) -> list[Range]:
+    """The parts of a range that the caller may see, oldest first."""
+    if seen.periods is None:
+        return [asked]
+    return [part for since, until in seen.periods if (part := asked.within(since, until)) is not None]
+
+
+def everything(seen: Seen) -> list[Range]:
+    """All the time the caller may see, oldest first."""
+    return visible(seen, Range(_FIRST, _LAST))
+
+
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime(2200, 1, 1, tzinfo=UTC)

@@ -1,0 +1,55 @@
+"""The cabinet's API: one application over a database and an intake that somebody else opened and closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import consumption, docs, entry, health, points, problems, readings
+from api.context import ApiSettings, Context
+from api.doorkeeper import Doorkeeper
+from api.openapi import TAGS, describe
+from ingest.intake import Intake, utc_now
+from storage.database import Database
+
+PREFIX = "/api/v1"
+
+
+def create_app(
+    database: Database,
+    intake: Intake,
+    *,
+    settings: ApiSettings | None = None,
+    version: str = "0.1.0",
+    now: Callable[[], datetime] = utc_now,
+) -> FastAPI:
+    """The application. It owns no connection and no task: `database` and `intake` outlive it."""
+    settings = settings or ApiSettings()
+    app = FastAPI(
+        title="Metering data for the personal cabinet",
+        summary="Readings, consumption and manual entry for each metering point",
+        version=version,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = Context(database, intake, Doorkeeper(database, settings.token_ttl), settings, now)
+    problems.install(app)
+    app.include_router(health.router)
+    app.include_router(docs.router)
+    for room in (points, readings, entry, consumption):
+        app.include_router(room.router, prefix=PREFIX)
+    plain_openapi = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(plain_openapi())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,158 @@
+"""What was consumed: amounts by calendar steps in the point's zone, computed from the readings around each cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from api.access import Asking, see, visible
+from api.answers import as_of_json, json_answer, plain
+from api.context import Here
+from api.faults import Fault
+from api.instants import Range, When, make_range
+from api.problems import invalid
+from api.readings import check_channel_known, latest_of
+from api.responses import errors
+from api.schemas import Channel, ConsumptionOut, Input
+from ingest import consumption as engine
+from ingest.calendar_cuts import Step, cuts
+from ingest.channel import is_counter, unit_of
+from ingest.consumption import Amount
+from ingest.errors import Malformed
+from ingest.model import worst
+from storage.history import StoredReading
+from storage.stretches import stretches
+
+router = APIRouter(tags=["consumption"])
+
+StepName = Literal["half-hour", "hour", "day", "month", "year"]
+_SHORTEST = {
+    Step.HALF_HOUR: timedelta(minutes=30),
+    Step.HOUR: timedelta(hours=1),
+    Step.DAY: timedelta(hours=23),
+    Step.MONTH: timedelta(days=27, hours=23),
+    Step.YEAR: timedelta(days=364, hours=23),
+}
+
+
+class ConsumptionQuery(Input):
+    """Which energy, over which range, cut how."""
+
+    since: When = Field(alias="from", description="the first instant; a date begins in the point's zone")
+    until: When = Field(alias="to", description="the instant after the last")
+    step: StepName = "day"
+    channel: Channel = "1.8.0"
+
+
+@router.get(
+    "/points/{code}/consumption",
+    operation_id="getConsumption",
+    summary="Consumption of a point",
+    response_model=ConsumptionOut,
+    responses=errors(404),
+)
+async def get_consumption(
+    code: str, query: Annotated[ConsumptionQuery, Query()], here: Here, caller: Asking
+) -> Response:
+    """Amounts over [from, to), cut at the calendar's borders in the point's zone. The ends need not be such borders.
+
+    A consumer's range is cut to the dates of the contract.
+    """
+    step = Step(query.step)
+    if not is_counter(query.channel):
+        raise invalid(Fault("channel", query.channel, "not_a_counter", known="1.8.0"))
+    async with here.database.connection() as conn:
+        seen = await see(conn, caller, code)
+        asked = make_range(query.since, query.until, seen.point.tz)
+        _check_step(asked, step, here.settings.interval_limit)
+        await check_channel_known(conn, seen, "channel", query.channel)
+        parts = visible(seen, asked)
+        computed = [await _amounts(conn, code, query.channel, part, step, seen.point.tz) for part in parts]
+        newest = await _newest(conn, code, query.channel, parts)
+    zone = seen.point.tz
+    span = Range(parts[0].since, parts[-1].until) if parts else asked
+    return json_answer(
+        {
+            "point": code,
+            "zone": seen.point.zone,
+            "channel": query.channel,
+            "unit": unit_of(query.channel),
+            "step": step.value,
+            "from": span.since.astimezone(zone),
+            "to": span.until.astimezone(zone),
+            "as_of": as_of_json(newest, zone),
+            "total": _total([whole for whole, _ in computed], zone),
+            "items": [amount_json(item, zone) for _, items in computed for item in items],
+        }
+    )
+
+
+def amount_json(amount: Amount, zone: ZoneInfo) -> dict[str, object]:
+    """One amount; numbers as text."""
+    return {
+        "from": amount.begin.astimezone(zone),
+        "to": amount.end.astimezone(zone),
+        "amount": None if amount.amount is None else plain(amount.amount),
+        "quality": amount.quality.label,
+        "completeness": plain(amount.completeness),
+        "ratios": [plain(ratio) for ratio in amount.ratios],
+        "reasons": list(amount.reasons),
+        "begin_value": None if amount.begin_value is None else plain(amount.begin_value),
+        "end_value": None if amount.end_value is None else plain(amount.end_value),
+        "meters": list(amount.meters),
+    }
+
+
+def _check_step(asked: Range, step: Step, most: int) -> None:
+    length = asked.until - asked.since
+    if length < _SHORTEST[step]:
+        raise invalid(Fault("step", step.value, "step_too_long"))
+    if length / _SHORTEST[step] > most:
+        raise invalid(Fault("step", step.value, "too_many_intervals", most=most))
+
+
+async def _amounts(
+    conn: Any, code: str, channel: str, part: Range, step: Step, zone: ZoneInfo
+) -> tuple[Amount, list[Amount]]:
+    """The amount of a whole range and of its steps."""
+    try:
+        edges = cuts(part.since, part.until, step, zone)
+    except Malformed as e:
+        raise invalid(Fault("step", step.value, "too_many_intervals", most=20_000)) from e
+    found = (await stretches(conn, code, [channel], edges))[channel]
+    [whole] = engine.consumption(found, [edges[0], edges[-1]])
+    return whole, engine.consumption(found, edges)
+
+
+def _total(wholes: Sequence[Amount], zone: ZoneInfo) -> dict[str, object] | None:
+    """The amount over the whole range; over several contracts of one consumer, the sum of their amounts."""
+    if not wholes:
+        return None
+    if len(wholes) == 1:
+        return amount_json(wholes[0], zone)
+    known = [whole.amount for whole in wholes if whole.amount is not None]
+    length = sum((whole.end - whole.begin for whole in wholes), timedelta())
+    measured = sum(((whole.end - whole.begin) / length * float(whole.completeness) for whole in wholes), 0.0)
+    return {
+        **amount_json(wholes[-1], zone),
+        "from": wholes[0].begin.astimezone(zone),
+        "amount": plain(sum(known)) if known else None,  # type: ignore[arg-type]
+        "quality": worst(whole.quality for whole in wholes).label,
+        "completeness": f"{measured:.4f}",
+        "begin_value": None,
+        "end_value": None,
+    }
+
+
+async def _newest(conn: Any, code: str, channel: str, parts: list[Range]) -> list[StoredReading]:
+    """The newest reading of the channel, or of the zones that make it up; one at the very end counts too."""
+    inclusive = [Range(part.since, part.until + timedelta.resolution) for part in parts]
+    counted = [item.reading for item in await latest_of(conn, code, inclusive)]
+    own = [reading for reading in counted if reading.channel == channel]
+    quantity = channel.rpartition(".")[0]
+    return own or [reading for reading in counted if reading.channel.rpartition(".")[0] == quantity]

@@ -1,0 +1,140 @@
+"""Readings typed in by people: checked against the meter, judged beside what is stored, answered with the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from fastapi import APIRouter, Request, Response
+
+from api.access import Asking, everything, see
+from api.answers import json_answer, plain
+from api.context import Here
+from api.doorkeeper import Role
+from api.exact_json import ExactRoute
+from api.faults import Fault
+from api.instants import Range
+from api.language import language_of
+from api.problems import Problem, invalid
+from api.responses import errors
+from api.schemas import Submission, Submitted
+from api.texts import REASONS, Language
+from ingest.channel import is_counter, unit_of
+from ingest.delivery import Delivery, Fate, Outcome, Verdict
+from ingest.model import Reading, Register, Source
+from storage import points
+from storage.points import Seen, Standing
+
+router = APIRouter(tags=["readings"], route_class=ExactRoute)
+_MOST_DIGITS = 12
+
+
+@router.post(
+    "/points/{code}/readings",
+    status_code=201,
+    operation_id="submitReadings",
+    summary="Type in readings",
+    response_model=Submitted,
+    responses={
+        **errors(400, 404, 409, 413),
+        200: {"model": Submitted, "description": "Exactly this was stored before; nothing changed."},
+    },
+)
+async def submit(code: str, submission: Submission, request: Request, here: Here, caller: Asking) -> Response:
+    """All zones of a meter in one request, as its display showed them at `taken_at`.
+
+    Doubtful values are answered with 409 and the reasons in `values`; the same with `confirm` true stores them as
+    suspect. A second value for the same time supersedes the first, which stays in history.
+    """
+    async with here.database.connection() as conn:
+        seen = await see(conn, caller, code)
+        _check_contract(seen, submission)
+        meter = await points.standing(conn, code, submission.taken_at)
+    if meter is None:
+        raise Problem("no_meter", point=code, taken_at=submission.taken_at.astimezone(seen.point.tz).isoformat())
+    _check_values(meter, submission.values)
+    source = Source.CONSUMER if caller.role is Role.CONSUMER else Source.OPERATOR
+    readings = [
+        Reading(meter.meter, channel, submission.taken_at, value, source, None, caller.author, submission.note)
+        for channel, value in submission.values.items()
+    ]
+    delivery = Delivery(origin=f"api:{caller.name}", readings=readings)
+    outcome = await here.intake.accept(delivery, doubtful=submission.confirm)
+    values = _values(readings, outcome.verdicts, language_of(request))
+    _refuse_doubtful(outcome, values)
+    return json_answer(
+        {
+            "point": code,
+            "meter": meter.meter,
+            "taken_at": submission.taken_at.astimezone(seen.point.tz),
+            "source": source.label,
+            "author": caller.author,
+            "values": values,
+        },
+        200 if all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts) else 201,
+    )
+
+
+def _check_contract(seen: Seen, submission: Submission) -> None:
+    instant = Range(submission.taken_at, submission.taken_at.max.replace(tzinfo=submission.taken_at.tzinfo))
+    parts = everything(seen)
+    if any(part.since <= instant.since < part.until for part in parts):
+        return
+    zone = seen.point.tz
+    contract = ", ".join(
+        f"{part.since.astimezone(zone).isoformat()} … {part.until.astimezone(zone).isoformat()}" for part in parts
+    )
+    raise invalid(Fault("taken_at", submission.taken_at.isoformat(), "outside_contract", contract=contract))
+
+
+def _check_values(meter: Standing, values: Mapping[str, Decimal]) -> None:
+    """Raise one 422 naming every value that no display of this meter can show."""
+    registers = {register.channel: register for register in meter.registers if is_counter(register.channel)}
+    faults = [
+        found
+        for channel, value in values.items()
+        if (found := _fault(channel, value, registers.get(channel), list(registers))) is not None
+    ]
+    if faults:
+        raise invalid(*faults)
+
+
+def _fault(channel: str, value: Decimal, register: Register | None, known: Sequence[str]) -> Fault | None:
+    field, came = f"values.{channel}", format(value, "f")
+    if register is None:
+        code = "unknown_channel" if channel.split(".")[1] == "8" else "not_a_counter"
+        return Fault(field, came, code, known=", ".join(known) or "-")
+    digits = register.digits or _MOST_DIGITS
+    if value >= Decimal(10) ** digits:
+        return Fault(field, came, "too_many_digits", digits=digits)
+    if value != round(value, register.decimals):
+        return Fault(field, came, "too_many_decimals", decimals=register.decimals)
+    return None
+
+
+def _values(readings: Sequence[Reading], verdicts: Sequence[Verdict], language: Language) -> list[dict[str, object]]:
+    return [
+        {
+            "channel": reading.channel,
+            "value": plain(reading.value),
+            "unit": unit_of(reading.channel),
+            "fate": verdict.fate.value,
+            "quality": verdict.quality.label,
+            "reasons": [{"code": code, "text": REASONS[code].say(language)} for code in verdict.reasons.labels],
+        }
+        for reading, verdict in zip(readings, verdicts, strict=True)
+    ]
+
+
+def _refuse_doubtful(outcome: Outcome, values: Sequence[Mapping[str, object]]) -> None:
+    """Raise 409 with the reasons when nothing was stored for doubt, 422 when a value could not be taken at all."""
+    refused = [verdict for verdict in outcome.verdicts if verdict.fate is Fate.QUARANTINED]
+    if refused:
+        raise Problem("quarantined", reason=refused[0].detail)
+    if not outcome.stored:
+        doubts = [
+            {name: value[name] for name in ("channel", "value", "unit", "reasons")}
+            for value in values
+            if value["reasons"]
+        ]
+        raise Problem("doubtful", members={"values": doubts})

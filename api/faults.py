@@ -1,0 +1,176 @@
+"""What is wrong with one field of a request: stable code, what it means and the remedy, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from api.texts import Language, Text
+
+_LONGEST_ECHO = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FaultText:
+    """What is wrong, and what to do about it."""
+
+    message: Text
+    remedy: Text
+
+
+class Fault:
+    """One wrong field: its path like 'values.1.8.1', the value as it came, a code of `FAULTS` and its parameters."""
+
+    __slots__ = ("code", "field", "parameters", "value")
+
+    def __init__(self, field: str, value: object, code: str, **parameters: object) -> None:
+        self.field = field
+        self.value = echo(value)
+        self.code = code
+        self.parameters = parameters
+
+    def render(self, language: Language) -> dict[str, object]:
+        """The JSON of one item of a problem's `errors`."""
+        text = FAULTS[self.code]
+        return {
+            "field": self.field,
+            "value": self.value,
+            "code": self.code,
+            "message": text.message.say(language, self.parameters),
+            "remedy": text.remedy.say(language, self.parameters),
+        }
+
+
+def echo(value: object) -> str | None:
+    """A value fit to be said back: short, on one line; None stays None."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else str(value)
+    text = "".join(c if c.isprintable() else "�" for c in text[: _LONGEST_ECHO + 1])
+    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"
+
+
+def _text(en: str, ru: str, remedy_en: str, remedy_ru: str) -> FaultText:
+    return FaultText(Text(en, ru), Text(remedy_en, remedy_ru))
+
+
+FAULTS: Mapping[str, FaultText] = {
+    "missing": _text("the field is missing", "поле не указано", "send the field", "укажите поле"),
+    "unknown_field": _text(
+        "there is no such field",
+        "такого поля нет",
+        "leave it out, or check its spelling",
+        "уберите его или проверьте написание",
+    ),
+    "invalid_value": _text("{reason}", "неподходящее значение ({reason})", "correct the value", "исправьте значение"),
+    "wrong_type": _text(
+        "the value is not {expected}", "это не {expected_ru}", "send {expected}", "пришлите {expected_ru}"
+    ),
+    "not_a_choice": _text(
+        "not one of the known values", "нет такого варианта", "use one of: {expected}", "допустимы: {expected}"
+    ),
+    "out_of_range": _text(
+        "the value is out of range",
+        "значение вне допустимых границ",
+        "use a value from {least} to {most}",
+        "допустимы значения от {least} до {most}",
+    ),
+    "too_long": _text(
+        "it is too long", "слишком длинно", "use at most {most} of {what}", "не больше {most} ({what_ru})"
+    ),
+    "empty": _text("it is empty", "пусто", "send at least one {what}", "нужно хотя бы одно ({what_ru})"),
+    "not_a_number": _text(
+        "not a decimal number",
+        "это не десятичное число",
+        'write digits with a point, as "1234.5" or 1234.5',
+        'пишите цифры с точкой: "1234.5" или 1234.5',
+    ),
+    "negative": _text(
+        "a register never shows less than zero",
+        "счётчик не показывает меньше нуля",
+        "write what the display shows, without a sign",
+        "пишите то, что на дисплее, без знака",
+    ),
+    "too_many_digits": _text(
+        "more digits before the point than the register has",
+        "цифр до запятой больше, чем на счётчике",
+        "the register shows {digits} digits before the point: check for an extra one",
+        "на счётчике {digits} цифр до запятой: проверьте, нет ли лишней",
+    ),
+    "too_many_decimals": _text(
+        "more digits after the point than the register has",
+        "цифр после запятой больше, чем на счётчике",
+        "write at most {decimals} digits after the point",
+        "не больше {decimals} цифр после запятой",
+    ),
+    "not_a_channel": _text(
+        "not an OBIS code C.D.E",
+        "это не код OBIS C.D.E",
+        "write for example 1.8.0 for active energy taken",
+        "пишите, например, 1.8.0 для активной энергии",
+    ),
+    "unknown_channel": _text(
+        "the point has no such channel",
+        "у точки нет такого канала",
+        "use one of: {known}",
+        "есть каналы: {known}",
+    ),
+    "not_a_counter": _text(
+        "the channel is a momentary value, not a counter",
+        "канал — мгновенная величина, а не счётчик",
+        "use an energy channel C.8.E such as {known}",
+        "возьмите канал энергии C.8.E, например {known}",
+    ),
+    "naive_time": _text(
+        "the time has no offset",
+        "у времени нет смещения",
+        "write it with its offset, as 2026-03-01T00:00:00+04:00 (in an address '+' is written %2B), or as a date",
+        "пишите со смещением: 2026-03-01T00:00:00+04:00 (в адресе '+' пишется %2B), или дату без времени",
+    ),
+    "not_a_time": _text(
+        "not a date or a time",
+        "это не дата и не время",
+        "write a date 2026-03-01 or a time with its offset 2026-03-01T00:00:00+04:00",
+        "пишите дату 2026-03-01 или время со смещением 2026-03-01T00:00:00+04:00",
+    ),
+    "not_before": _text(
+        "from is not before to",
+        "начало не раньше конца",
+        "make from earlier than to; to itself does not belong to the range",
+        "начало должно быть раньше конца; сам конец в период не входит",
+    ),
+    "range_too_long": _text(
+        "the range is too long",
+        "период слишком велик",
+        "ask for at most {most} years at once",
+        "не больше {most} лет за один раз",
+    ),
+    "too_many_intervals": _text(
+        "the step cuts the range into too many intervals",
+        "при таком шаге интервалов слишком много",
+        "ask for at most {most} intervals: a shorter range or a longer step",
+        "не больше {most} интервалов: возьмите период короче или шаг длиннее",
+    ),
+    "step_too_long": _text(
+        "the step is longer than the range",
+        "шаг длиннее периода",
+        "choose a shorter step or a longer range",
+        "возьмите шаг короче или период длиннее",
+    ),
+    "bad_cursor": _text(
+        "not a cursor of this list",
+        "это не курсор этого списка",
+        "take next from the previous page unchanged, or start without a cursor",
+        "возьмите next предыдущей страницы без изменений или начните без курсора",
+    ),
+    "outside_contract": _text(
+        "outside the dates of the contract",
+        "вне срока договора",
+        "send a time within the contract: {contract}",
+        "укажите время в пределах договора: {contract}",
+    ),
+    "repeated_key": _text(
+        "the key is written twice", "ключ указан дважды", "send each key once", "укажите каждый ключ один раз"
+    ),
+}
+"""Every fault of a field, by its stable code."""

@@ -1,0 +1,172 @@
+"""What an answer says, in Russian and in English, for every stable code. Codes are for programs, texts for people.
+
+Braces are filled with the parameters that came with the fault. A code keeps its meaning for ever: a new meaning is a
+new code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "ru"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sentence in both languages, with braces for parameters."""
+
+    en: str
+    ru: str
+
+    def say(self, language: Language, parameters: Mapping[str, object] | None = None) -> str:
+        """The sentence in one language with its parameters filled in."""
+        return self.plain(language).format_map(parameters or {})
+
+    def plain(self, language: Language) -> str:
+        """The sentence as it is written: braces in it are only braces."""
+        return self.ru if language == "ru" else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One sort of problem: the HTTP status, a title that never varies, and what to tell of this occurrence."""
+
+    status: int
+    title: Text
+    detail: Text
+
+
+KINDS: Mapping[str, Kind] = {
+    "malformed_json": Kind(
+        400,
+        Text("The body is not JSON", "Тело запроса — не JSON"),
+        Text("{reason}; send one UTF-8 JSON object", "{reason}; пришлите один объект JSON в UTF-8"),
+    ),
+    "bad_request": Kind(
+        400,
+        Text("The request cannot be read", "Запрос не удаётся прочитать"),
+        Text("{reason}", "{reason}"),
+    ),
+    "unauthorized": Kind(
+        401,
+        Text("No valid token", "Нет действующего токена"),
+        Text(
+            "{reason}; send 'Authorization: Bearer <token>' with a token that is in force",
+            "{reason}; пришлите заголовок 'Authorization: Bearer <токен>' с действующим токеном",
+        ),
+    ),
+    "forbidden": Kind(
+        403,
+        Text("The token may not do this", "Токену это не разрешено"),
+        Text(
+            "role {role} may not do this; it takes one of: {allowed}",
+            "роли {role} это не разрешено; нужна одна из: {allowed}",
+        ),
+    ),
+    "not_found": Kind(
+        404,
+        Text("Not found", "Не найдено"),
+        Text("there is nothing at {what}; check the address", "по адресу {what} ничего нет; проверьте адрес"),
+    ),
+    "point_not_found": Kind(
+        404,
+        Text("No such metering point", "Такой точки учёта нет"),
+        Text(
+            "no metering point {point} is visible to this token; GET /api/v1/points lists those that are",
+            "точка учёта {point} этому токену не видна; список видимых даёт GET /api/v1/points",
+        ),
+    ),
+    "method_not_allowed": Kind(
+        405,
+        Text("Method not allowed", "Метод не поддерживается"),
+        Text(
+            "{method} is not served here; allowed: {allowed}", "метод {method} здесь не поддерживается; есть: {allowed}"
+        ),
+    ),
+    "doubtful": Kind(
+        409,
+        Text("The reading is doubtful", "Показание вызывает сомнение"),
+        Text(
+            'nothing was stored; check the display, then send the same with "confirm": true to store it as suspect',
+            'ничего не сохранено; сверьтесь с прибором и пришлите то же с "confirm": true — показание будет сохранено'
+            " как недостоверное",
+        ),
+    ),
+    "no_meter": Kind(
+        409,
+        Text("No meter at the point", "На точке нет прибора учёта"),
+        Text(
+            "no meter stood at {point} at {taken_at}; check taken_at",
+            "на точке {point} в момент {taken_at} не было прибора учёта; проверьте taken_at",
+        ),
+    ),
+    "conflict": Kind(
+        409,
+        Text("It contradicts what is stored", "Противоречит сохранённому"),
+        Text("{reason}", "{reason}"),
+    ),
+    "too_large": Kind(
+        413,
+        Text("The body is too large", "Тело запроса слишком велико"),
+        Text("send at most {limit} bytes", "пришлите не больше {limit} байт"),
+    ),
+    "invalid_request": Kind(
+        422,
+        Text("The request has wrong fields", "В запросе неверные поля"),
+        Text("{first}", "{first}"),
+    ),
+    "quarantined": Kind(
+        422,
+        Text("The reading could not be taken", "Показание не принято"),
+        Text("{reason}", "{reason}"),
+    ),
+    "internal": Kind(
+        500,
+        Text("A fault of ours", "Наша ошибка"),
+        Text(
+            "the request was not fulfilled because of a fault in the service; it is logged under {reference}",
+            "запрос не выполнен из-за ошибки сервиса; она записана в журнал под номером {reference}",
+        ),
+    ),
+    "unavailable": Kind(
+        503,
+        Text("Not available just now", "Сейчас недоступно"),
+        Text(
+            "the service cannot reach its storage; try again in {seconds} s",
+            "хранилище сейчас недоступно; повторите через {seconds} с",
+        ),
+    ),
+    "too_slow": Kind(
+        503,
+        Text("It took too long", "Запрос выполнялся слишком долго"),
+        Text(
+            "the request was stopped because it took too long; ask for a shorter range or try again in {seconds} s",
+            "запрос остановлен, потому что выполнялся слишком долго; возьмите более короткий период или повторите через"
+            " {seconds} с",
+        ),
+    ),
+    "not_ready": Kind(
+        503,
+        Text("Not ready", "Не готов"),
+        Text("not ready: {reason}", "не готов: {reason}"),
+    ),
+}
+"""Every problem this service answers with, by its stable code."""
+
+REASONS: Mapping[str, Text] = {
+    "below_previous": Text("less than the previous reading", "меньше предыдущего показания"),
+    "above_max_rate": Text(
+        "more than could be consumed since the previous reading",
+        "больше, чем могло быть потреблено с прошлого показания",
+    ),
+    "stuck": Text("the counter has not moved for too long", "счётчик слишком долго не меняется"),
+    "future_time": Text("taken in the future", "снято в будущем"),
+    "before_installation": Text("taken before the meter was installed", "снято до установки прибора"),
+    "zone_sum": Text("the tariff zones do not add up to the total", "сумма тарифных зон не равна общему показанию"),
+    "disputed": Text("it contradicts the automatic readings", "расходится с автоматическими показаниями"),
+    "clock_drift": Text("the meter's clock is wrong", "часы прибора идут неверно"),
+    "too_many_digits": Text("more digits than the register has", "цифр больше, чем на счётчике"),
+}
+"""Why a reading is suspect, by the codes of `ingest.model.Reason`."""

@@ -1,0 +1,61 @@
+"""Pydantic's complaints as faults of ours: named field, the value as it came, stable code, remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from api.faults import FAULTS, Fault
+
+_PLACES = {"body", "query", "path", "header"}
+_TYPES: Mapping[str, tuple[str, str]] = {
+    "string_type": ("a text", "текст"),
+    "bool_type": ("true or false", "true или false"),
+    "dict_type": ("an object", "объект"),
+    "list_type": ("a list", "список"),
+    "model_type": ("an object", "объект"),
+    "model_attributes_type": ("an object", "объект"),
+    "int_type": ("a whole number", "целое число"),
+    "int_parsing": ("a whole number", "целое число"),
+    "int_from_float": ("a whole number", "целое число"),
+}
+
+
+def fault(code: str, **parameters: object) -> PydanticCustomError:
+    """What a validator of ours raises: a code of `FAULTS` with its parameters."""
+    return PydanticCustomError(code, "{message}", {"message": FAULTS[code].message.en, **parameters})
+
+
+def faults_of(errors: Sequence[Mapping[str, Any]]) -> list[Fault]:
+    """One fault for each complaint, in their order."""
+    return [_fault_of(error) for error in errors]
+
+
+def _fault_of(error: Mapping[str, Any]) -> Fault:
+    kind = error["type"]
+    context = {name: value for name, value in error.get("ctx", {}).items() if name != "message"}
+    field = ".".join(str(part) for part in error["loc"] if part not in _PLACES and part != "[key]") or "body"
+    value = error.get("input")
+    if kind in FAULTS and "message" in error.get("ctx", {}):  # pydantic has kinds of the same name
+        return Fault(field, value, kind, **context)
+    if kind in _TYPES:
+        expected, expected_ru = _TYPES[kind]
+        return Fault(field, value, "wrong_type", expected=expected, expected_ru=expected_ru)
+    return _standard(kind, field, value, context, error["msg"])
+
+
+def _standard(kind: str, field: str, value: object, context: Mapping[str, Any], message: str) -> Fault:
+    if kind == "missing":
+        return Fault(field, None, "missing")
+    if kind == "extra_forbidden":
+        return Fault(field, value, "unknown_field")
+    if kind in ("enum", "literal_error"):
+        return Fault(field, value, "not_a_choice", expected=context["expected"])
+    if kind in ("string_too_long", "too_long"):
+        what = ("characters", "знаков") if kind == "string_too_long" else ("items", "элементов")
+        return Fault(field, value, "too_long", most=context["max_length"], what=what[0], what_ru=what[1])
+    if kind in ("too_short", "string_too_short"):
+        return Fault(field, value, "empty", what="item", what_ru="значение")
+    return Fault(field, value, "invalid_value", reason=message)

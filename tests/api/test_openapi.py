@@ -1,0 +1,73 @@
+"""The contract: operation ids that clients were generated from, and errors declared as what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import House
+
+OPERATIONS = {
+    "getHealth": ("get", "/healthz"),
+    "getReadiness": ("get", "/readyz"),
+    "listPoints": ("get", "/api/v1/points"),
+    "getPoint": ("get", "/api/v1/points/{code}"),
+    "listReadings": ("get", "/api/v1/points/{code}/readings"),
+    "getLatestReadings": ("get", "/api/v1/points/{code}/readings/latest"),
+    "submitReadings": ("post", "/api/v1/points/{code}/readings"),
+    "getConsumption": ("get", "/api/v1/points/{code}/consumption"),
+}
+
+
+@pytest.fixture
+async def document(house: House) -> dict[str, Any]:
+    """The served OpenAPI document."""
+    answer = await house.client.get("/openapi.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Method and path by operation id."""
+    return {
+        operation["operationId"]: (method, path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+async def test_operation_ids_are_stable(document: dict[str, Any]) -> None:
+    assert operations(document) == OPERATIONS
+
+
+async def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], (method, path)
+            assert operation["description"], (method, path)
+            assert operation["tags"], (method, path)
+
+
+async def test_errors_are_declared_as_problem_documents(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"], (path, status)
+                    schema = response["content"]["application/problem+json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/ProblemOut"}
+            if path.startswith("/api/"):
+                assert {"401", "422", "500", "503"} <= operation["responses"].keys()
+                assert operation["security"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_parameters_are_described_for_people(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/api/v1/points/{code}/consumption"]["get"]["parameters"]
+    by_name = {parameter["name"]: parameter for parameter in parameters}
+    assert by_name.keys() == {"code", "from", "to", "step", "channel"}
+    assert by_name["from"]["required"]
+    assert by_name["step"]["schema"]["enum"] == ["half-hour", "hour", "day", "month", "year"]
+    assert by_name["channel"]["schema"]["pattern"]
