@@ -12,8 +12,22 @@ LARGEST_MICRO = 2**63 - 1
 
 
 _CHANNEL = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
-_ENERGY_UNITS = {1: "kWh", 2: "kWh", 3: "kvarh", 4: "kvarh", 9: "kVAh", 10: "kVAh"}
-_POWER_UNITS = {1: "W", 2: "W", 3: "var", 4: "var", 9: "VA", 10: "VA", 11: "A", 12: "V", 13: "1", 14: "Hz"}
+# Quantities (C) by IEC 62056-61: 1 A+, 2 A−, 3 R+, 4 R−, 9/10 apparent, 15 |A+|+|A−|, 16 |A+|−|A−|.
+_ENERGY_UNITS = {1: "kWh", 2: "kWh", 3: "kvarh", 4: "kvarh", 9: "kVAh", 10: "kVAh", 15: "kWh", 16: "kWh"}
+_POWER_UNITS = {
+    1: "W",
+    2: "W",
+    3: "var",
+    4: "var",
+    9: "VA",
+    10: "VA",
+    11: "A",
+    12: "V",
+    13: "1",
+    14: "Hz",
+    15: "W",
+    16: "W",
+}
 _PHASE = 20
 """OBIS gives phase L1 the C values of the sum plus 20, L2 plus 40, L3 plus 60."""
 

@@ -1,0 +1,346 @@
+"""The command line, and the only place that assembles the floors: settings in, running service out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from rich.console import Console
+from rich.live import Live
+from rich.logging import RichHandler
+from rich.table import Table
+
+import simulators.cli
+import storage.cli
+from api.app import create_app
+from api.cli import serve as serve_http
+from api.cli import serving
+from collectors.broker import Broker
+from collectors.catalog import load_catalog, specs
+from collectors.lines import Lines
+from collectors.modbus import modbus_link
+from collectors.payload import OWN_FILTER, parse
+from collectors.subscriber import Subscriber
+from ingest.csv_file import deliveries
+from ingest.delivery import Fate
+from ingest.errors import AmrError, Misconfigured
+from ingest.intake import Intake
+from ingest.model import Line, Quality, RegisterSpec
+from simulators.broker import EmbeddedBroker
+from simulators.clock import Clock
+from simulators.shape import load
+from simulators.street import Street
+from simulators.street_fleet import HISTORY_POINT, fleet_text, history_lines
+from storage import fleet, tokens
+from storage.database import Database, DatabaseSettings, open_database
+from storage.fleet import fleet_changes, polled_lines
+from storage.migrate import migrate
+from storage.overview import Glance, overview
+from storage.readings import PostgresStore
+
+log = logging.getLogger("amr")
+out = Console()
+err = Console(stderr=True)
+
+
+def _data_folder() -> Path:
+    """Where an embedded database lives when nothing else is said: root's home is closed to PostgreSQL's account."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/amr")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "amr"
+
+
+class Settings(BaseSettings):
+    """Deployment settings, from environment variables AMR_* alone. With none set, embedded defaults serve."""
+
+    model_config = SettingsConfigDict(env_prefix="AMR_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL or TimescaleDB; none: an embedded one"
+    )
+    data: Path = Field(default_factory=_data_folder, description="Folder of the embedded database")
+    mqtt_url: SecretStr | None = Field(default=None, description="Broker, mqtt:// or mqtts://; none: no subscription")
+    mqtt_client_id: str = Field(default="amr", description="Fixed name of this process's session at the broker")
+    mqtt_version: int = Field(default=5, description="5, or 4 for MQTT 3.1.1")
+    mqtt_group: str | None = Field(default=None, description="Share the stream with other members of this group")
+    http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
+    catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def database(self) -> DatabaseSettings:
+        url = None if self.database_url is None else self.database_url.get_secret_value()
+        return DatabaseSettings(url=url, data=self.data)
+
+    def models(self) -> dict[str, tuple[RegisterSpec, ...]]:
+        """The registers of every model of the catalogue, for whoever adds meters."""
+        return {slug: specs(model) for slug, model in load_catalog(self.catalog).items()}
+
+    def check_line(self, line: Line) -> object:
+        """Raises Misconfigured when no collector could work with this line."""
+        return modbus_link(line, load_catalog(self.catalog))
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Metering data from the meter to the consumer's cabinet. Start with: amr demo",
+)
+app.command("migrate")(storage.cli.migrate)
+app.add_typer(storage.cli.fleet, name="fleet")
+app.add_typer(storage.cli.token, name="token")
+app.add_typer(simulators.cli.app)
+meter = typer.Typer(no_args_is_help=True, help="One meter: exchange it, change its ratio.")
+meter.command("exchange")(storage.cli.exchange_meter)
+meter.command("ratio")(storage.cli.change_ratio)
+app.add_typer(meter, name="meter")
+
+
+@app.callback()
+def _settle(context: typer.Context) -> None:
+    settings = _read_settings()
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(name)s: %(message)s",
+        handlers=[RichHandler(console=err, show_path=False)],
+    )
+    context.obj = settings
+
+
+def _read_settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"AMR_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']} (is {e['input']!r})" for e in error.errors()]
+        raise Misconfigured("; ".join(wrong)) from error
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run until done, or until SIGINT or SIGTERM cancels it; a second signal is ignored while things are put away."""
+
+    async def stoppable() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        stopped = False
+
+        def stop() -> None:
+            nonlocal stopped
+            if not stopped:
+                stopped = True
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        try:
+            await main
+        except asyncio.CancelledError:
+            if not stopped:
+                raise
+
+    uvloop.run(stoppable())
+
+
+@contextlib.asynccontextmanager
+async def service(settings: Settings) -> AsyncIterator[tuple[Database, Intake]]:
+    """A database that is there and current, and the door before it; what was put is committed before it closes."""
+    async with open_database(settings.database, wait=True) as database:
+        if settings.database_url is None:  # a configured database is migrated by its owner
+            await migrate(database)
+        intake = Intake(PostgresStore(database))
+        door = asyncio.create_task(intake.run(), name="intake")
+        try:
+            yield database, intake
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(intake.drain(), FINISH)
+            door.cancel()
+            await asyncio.gather(door, return_exceptions=True)
+
+
+FINISH = 10.0
+"""Seconds a stopping process may take to commit what it holds."""
+
+
+async def collecting(settings: Settings, database: Database, intake: Intake) -> None:
+    """Poll every line of the fleet and listen to the broker, following changes of the fleet; until cancelled."""
+    catalog = load_catalog(settings.catalog)
+    async with asyncio.TaskGroup() as tasks, Lines(intake, lambda line: modbus_link(line, catalog)) as lines:
+        if settings.mqtt_url is not None:
+            broker = Broker.from_url(
+                settings.mqtt_url.get_secret_value(),
+                client_id=settings.mqtt_client_id,
+                group=settings.mqtt_group,
+                version=settings.mqtt_version,
+            )
+            tasks.create_task(Subscriber(broker, {OWN_FILTER: 1}, parse, intake).run(), name="subscriber")
+        async for _ in fleet_changes(database):
+            async with database.connection() as conn:
+                fleet = await polled_lines(conn)
+            log.info("polling %d lines, %d meters", len(fleet), sum(len(line.meters) for line in fleet))
+            await lines.update(fleet)
+
+
+async def _serve(settings: Settings) -> None:
+    async with service(settings) as (database, intake):
+        await serve_http(create_app(database, intake), settings.http_host, settings.http_port)
+
+
+async def _collect(settings: Settings) -> None:
+    async with service(settings) as (database, intake):
+        await collecting(settings, database, intake)
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Serve the cabinet's HTTP API until stopped (AMR_HTTP_HOST, AMR_HTTP_PORT)."""
+    run(_serve(context.obj))
+
+
+@app.command()
+def collect(context: typer.Context) -> None:
+    """Poll the fleet's lines and subscribe to the broker until stopped (AMR_MQTT_URL)."""
+    run(_collect(context.obj))
+
+
+@app.command("import")
+def import_readings(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV with columns meter, channel, taken_at, value [, source, author]")],
+) -> None:
+    """Import readings from a CSV file; repeating it changes nothing."""
+    run(_import(context.obj, file))
+
+
+async def _import(settings: Settings, file: Path) -> None:
+    counts = dict.fromkeys(("stored", "superseded", "repeated", "suspect", "quarantined"), 0)
+    try:
+        text = file.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}; give the path of a CSV file") from error
+    with text:
+        async with service(settings) as (_, intake):
+            for delivery in deliveries(text, file.name):
+                outcome = await intake.accept(delivery)
+                for fate, count in outcome.counts().items():
+                    counts[fate.value] += count
+                counts["quarantined"] += outcome.rejected
+                counts["suspect"] += sum(
+                    verdict.quality is Quality.SUSPECT and verdict.fate is not Fate.QUARANTINED
+                    for verdict in outcome.verdicts
+                )
+    out.print(", ".join(f"{name} {count}" for name, count in counts.items()))
+    if counts["quarantined"]:
+        out.print("what was quarantined, and why: amr quarantine list")
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """A street of simulated meters, polled, pushed, stored and served, until Ctrl-C."""
+    run(_demo(context.obj))
+
+
+async def _demo(settings: Settings) -> None:
+    """Everything in one process: what it starts ends with it. The embedded database keeps a folder of its own."""
+    logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
+    folder, now = settings.data / "demo", datetime.now(UTC)
+    settings = settings.model_copy(update={"data": folder})
+    async with contextlib.AsyncExitStack() as stack:
+        with out.status("starting a database, a broker and a street of meters"):
+            broker = settings.mqtt_url
+            if broker is None:
+                url = (await stack.enter_async_context(EmbeddedBroker())).url
+                settings = settings.model_copy(update={"mqtt_url": SecretStr(url), "mqtt_version": 4})
+            database, intake = await stack.enter_async_context(service(settings))
+            street = Street.shipped()
+            async with database.connection() as conn:
+                text = fleet_text(street.describe(), now, period="15s", consumer=DEMO)
+                await fleet.apply(conn, text, settings.models(), check_line=settings.check_line)
+                token = await tokens.create(
+                    conn, f"demo {now:%Y-%m-%d %H:%M:%S}", "consumer", consumer=DEMO, expires_at=now + timedelta(days=1)
+                )
+            for delivery in deliveries(history_lines(load("b"), now), "household-b"):
+                await intake.accept(delivery)
+            assert settings.mqtt_url is not None
+            mqtt_url = settings.mqtt_url.get_secret_value()
+            await stack.enter_async_context(street.start(Clock(), mqtt_url=mqtt_url, every=DEMO_PERIOD))
+            collector = asyncio.create_task(collecting(settings, database, intake), name="collector")
+            stack.push_async_callback(_end, collector)
+            served = await stack.enter_async_context(
+                serving(create_app(database, intake), settings.http_host, settings.http_port)
+            )
+        _introduce(served, token, folder)
+        with Live(console=out, refresh_per_second=1, screen=False) as live:
+            while not collector.done():
+                async with database.connection() as conn:
+                    live.update(_table(await overview(conn)))
+                await asyncio.wait([collector], timeout=1.0)
+        await collector
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+DEMO = "demo"
+DEMO_PERIOD = timedelta(seconds=15)
+
+
+def _introduce(served: str, token: str, folder: Path) -> None:
+    since = (datetime.now(UTC) - timedelta(days=365)).date().replace(day=1)
+    out.print(f"API and its documentation: [link]{served}/docs[/link]   (other terminals: export AMR_DATA={folder})")
+    out.print("A consumer's token, and three things to try with it:")
+    out.print(f"  export TOKEN={token}", highlight=False)
+    for path in (
+        "points",
+        "points/MP-0001/readings/latest",
+        f"points/{HISTORY_POINT}/consumption?from={since}&to={datetime.now(UTC).date()}&step=month",
+    ):
+        out.print(
+            f'  curl -s -H "Authorization: Bearer $TOKEN" "{served}/api/v1/{path}"', highlight=False, soft_wrap=True
+        )
+
+
+def _table(glances: Sequence[Glance]) -> Table:
+    table = Table("point", "meter", "by", "last, kWh", "age", "source", "quality", box=None)
+    now = datetime.now(UTC)
+    for one in glances:
+        age = "" if one.taken_at is None else str(timedelta(seconds=int((now - one.taken_at).total_seconds())))
+        silent = f"[red]{one.failure}[/]" if one.failure else ""
+        table.add_row(
+            one.point,
+            one.meter or "no meter",
+            one.via or "people",
+            "" if one.value is None else f"{one.value:.3f}",
+            age,
+            "" if one.source is None else one.source.label,
+            silent or ("" if one.quality is None else one.quality.label),
+        )
+    return table
+
+
+def main() -> None:
+    """Entry point of the `amr` command: errors of ours end in one clear line."""
+    try:
+        app()
+    except AmrError as error:
+        err.print(f"[red]{error.code}[/]: {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
