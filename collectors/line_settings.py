@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collectors.plan import TCP_COST, Cost, serial_cost
+from collectors.port_settings import PortSettings
 from collectors.toml_table import Mistake, Table
 from ingest.errors import Misconfigured
 from ingest.model import Line
@@ -65,6 +66,15 @@ class LineSettings:
         return (1 + self.data_bits + (self.parity != "N") + self.stop_bits) / self.baud
 
     @property
+    def where(self) -> str:
+        """The address as a person reads it."""
+        return f"{self.host}:{self.port}" if self.kind.is_tcp else self.host
+
+    @property
+    def serial_port(self) -> PortSettings:
+        return PortSettings(self.host, self.baud, self.data_bits, self.parity, self.stop_bits)
+
+    @property
     def cost(self) -> Cost:
         if self.kind is LineKind.TCP:
             return TCP_COST
@@ -102,7 +112,7 @@ def settings_of(line: Line) -> LineSettings:
         pause=table.seconds_or_none("pause", 0.0, 10.0),
         connect_timeout=table.seconds("connect_timeout", 0.1, 60.0, 3.0),
         connect_pause=table.seconds("connect_pause", 0.0, 60.0, 0.0 if kind is LineKind.TCP else 0.1),
-        late=table.seconds("late", 0.0, 300.0, 0.0 if kind is LineKind.TCP else 5.0),
+        late=table.seconds("late", 0.0, 300.0, 0.0 if kind is LineKind.TCP else 3.0),
         quiet=table.seconds("quiet", 0.0, 10.0, 0.05),
         max_registers=table.whole("max_registers", 1, 125, 125),
     )

@@ -19,6 +19,7 @@ from collectors.line_settings import LineKind, LineSettings, settings_of, unit_o
 from collectors.link import Answer, LineDown, Link, Silent
 from collectors.meter_plan import MeterPlan, Step, take
 from collectors.modbus_frames import Framing, Garbled, Mbap, Question, Rtu, checked
+from collectors.serial_port import open_port
 from collectors.wire import Wire
 from ingest.delivery import Reject
 from ingest.errors import AmrError, Busy, Malformed, Refused
@@ -186,15 +187,17 @@ class ModbusLink:
 
 async def connect(settings: LineSettings) -> Wire:
     """A wire to the line. Raises LineDown with the reason."""
-    loop = asyncio.get_running_loop()
-    where = f"{settings.host}:{settings.port}" if settings.kind.is_tcp else settings.host
+    wire = Wire()
     try:
         async with asyncio.timeout(settings.connect_timeout):
-            _, wire = await loop.create_connection(Wire, settings.host, settings.port)
+            if settings.kind.is_serial:
+                await open_port(settings.serial_port, wire)
+            else:
+                await asyncio.get_running_loop().create_connection(lambda: wire, settings.host, settings.port)
     except TimeoutError as error:
-        raise LineDown(f"{where} took no connection within {settings.connect_timeout} s") from error
+        raise LineDown(f"{settings.where} took no connection within {settings.connect_timeout} s") from error
     except OSError as error:
-        raise LineDown(f"cannot connect to {where}: {error.strerror or error}") from error
+        raise LineDown(f"cannot connect to {settings.where}: {error.strerror or error}") from error
     return wire
 
 

@@ -1,0 +1,111 @@
+"""A serial port as an asyncio transport: a `Wire` stands on it as on a TCP connection. The only pyserial import."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import serial  # type: ignore[import-untyped]
+
+from collectors.port_settings import PortSettings
+
+_CHUNK = 4096
+_HINTS = {
+    "Permission denied": "let the service's user into the group of the port (often dialout)",
+    "No such file or directory": "look for the port under /dev/serial/by-id",
+    "Could not exclusively lock port": "another program has it open",
+}
+
+
+class SerialTransport(asyncio.Transport):
+    """Bytes to and from a port. A port that goes away (an adapter is unplugged) is a lost connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, port: serial.Serial) -> None:
+        super().__init__()
+        self._loop = loop
+        self._protocol = protocol
+        self._port = port
+        self._fd = port.fileno()
+        self._waiting = b""
+        self._closing = False
+        protocol.connection_made(self)
+        loop.add_reader(self._fd, self._read)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing:
+            return
+        self._waiting += bytes(data)
+        self._flush()
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        self._end(None)
+
+    def abort(self) -> None:
+        self._end(None)
+
+    def set_speed(self, baud: int) -> None:
+        """Change the speed of an open port (IEC 62056-21 agrees on one after the greeting)."""
+        self._port.baudrate = baud
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if data:
+            self._protocol.data_received(data)
+        else:
+            self._end(OSError("the port gives nothing more; was the adapter unplugged?"))
+
+    def _flush(self) -> None:
+        try:
+            sent = os.write(self._fd, self._waiting)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._end(error)
+            return
+        had_to_wait, self._waiting = bool(self._waiting[sent:]), self._waiting[sent:]
+        if had_to_wait:
+            self._loop.add_writer(self._fd, self._flush)
+        else:
+            self._loop.remove_writer(self._fd)
+
+    def _end(self, error: OSError | None) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._port.close()
+        self._loop.call_soon(self._protocol.connection_lost, error)
+
+
+async def open_port(settings: PortSettings, protocol: asyncio.Protocol) -> SerialTransport:
+    """Open a port for this process alone. Raises OSError whose text names the port and the remedy."""
+    loop = asyncio.get_running_loop()
+    try:
+        port = await loop.run_in_executor(None, _open, settings)
+    except (serial.SerialException, ValueError) as error:
+        hint = next((hint for sign, hint in _HINTS.items() if sign in str(error)), "check its name and settings")
+        raise OSError(f"cannot open serial port {settings.device}: {error}; {hint}") from error
+    return SerialTransport(loop, protocol, port)
+
+
+def _open(settings: PortSettings) -> serial.Serial:
+    return serial.Serial(
+        settings.device,
+        baudrate=settings.baud,
+        bytesize=settings.data_bits,
+        parity=settings.parity,
+        stopbits=settings.stop_bits,
+        timeout=0,
+        write_timeout=0,
+        exclusive=True,
+    )
