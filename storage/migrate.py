@@ -77,6 +77,17 @@ async def unapplied(database: Database) -> list[str]:
     return [migration.name for migration in _pending(shipped(), known)]
 
 
+async def unapplied(database: Database) -> list[str]:
+    """Names of the migrations this version has and the database has not yet; changes nothing, takes no lock.
+
+    Raises Misconfigured as `migrate` does, and when nothing was ever applied.
+    """
+    async with database.connection() as conn:
+        rows = await (await conn.execute("SELECT number, name, digest FROM migration")).fetchall()
+    known = {number: (name, digest) for number, name, digest in rows}
+    return [migration.name for migration in _pending(shipped(), known)]
+
+
 async def apply(database: Database, migrations: Iterable[Migration]) -> list[str]:
     """Apply those of `migrations` that the database does not have yet, under the lock."""
     async with database.own_connection() as conn:
