@@ -87,7 +87,7 @@ def _format(name: str, top: Table) -> Format:
     kind = Kind(top.choice("payload", [kind.value for kind in Kind], Kind.JSON.value, required=True))
     time = next((_time(table) for table in top.table("time")), TimeRule())
     fields = [field for table in top.tables("field") if (field := _field(table, kind))]
-    if not fields and kind is not Kind.OWN:
+    if top.raw("field") is None and kind is not Kind.OWN:
         top.mistake("field", None, "is missing; write at least one [[field]]")
     topics = _compiled(top, "topics", top.texts("topics"), compile_topic)
     devices = top.some_texts("device") or ("{device}",)
@@ -161,7 +161,8 @@ def _check(table: Table, channel: str, unit: str) -> bool:
     except ValueError as error:
         table.mistake("channel", channel, str(error))
         return False
-    if why := check_unit(channel, unit):
+    why = check_unit(channel, unit)
+    if why and unit:
         table.mistake("unit", unit, why)
     return not why
 

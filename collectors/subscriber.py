@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -67,8 +67,9 @@ class Counts:
 class Subscriber:
     """Runs one client of one broker until cancelled, then lets go cleanly and keeps the session.
 
-    `filters` maps topic filters to QoS. `parse` is pure and turns a message into a delivery. When cancelled, `run`
-    waits up to `grace` seconds for what is in hand to be committed, so the intake must be stopped after it.
+    `filters` maps topic filters to QoS. `parse` turns a message into a delivery; what it wants published because of it
+    is fetched from `requests`. (`Formats` has all three.) When cancelled, `run` waits up to `grace` seconds for what is
+    in hand to be committed, so the intake must be stopped after it.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Subscriber:
         parse: Callable[[Message], Delivery],
         door: Door,
         *,
+        requests: Callable[[], Sequence[tuple[str, bytes]]] = list,
         grace: float = 10.0,
         most_bytes: int = MOST_BYTES,
     ) -> None:
@@ -87,6 +89,7 @@ class Subscriber:
         self._filters = filters
         self._parse = parse
         self._door = door
+        self._requests = requests
         self._grace = grace
         self._most_bytes = most_bytes
         self._most = 2 * broker.window
@@ -185,6 +188,7 @@ class Subscriber:
                     self._put.append(self._arrived.popleft())
                     if len(self._put) == 1:
                         self._watch()
+                self._publish_requests()
                 await asyncio.sleep(0)  # reading, committing and acknowledging want their turn
 
     async def _store_one(self, held: _Held) -> None:
@@ -203,6 +207,12 @@ class Subscriber:
             log.exception("a message on %r breaks its parser; it goes to quarantine", publish.topic)
             reject = Reject("parser_failed", f"{error!r}; this is a defect, please report it", publish.payload)
             return Delivery(f"mqtt:{publish.topic}", rejects=[reject])
+
+    def _publish_requests(self) -> None:
+        """What parsing wants to be asked of a sender: lost with the connection, and asked again by a later message."""
+        for topic, payload in self._requests():
+            if self._connection is not None:
+                self._connection.publish(topic, payload)
 
     # -- the way back -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,103 @@
+"""`amr format …`: which payloads are understood, what a message would become and why the rest would not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from collectors.format_model import Format
+from collectors.formats_in_use import Formats, presets, read_file
+from collectors.payload import Message, Parsed
+from ingest.channel import unit_of
+from ingest.errors import AmrError
+
+app = typer.Typer(
+    no_args_is_help=True, help="MQTT payload formats: what is understood, and whether a mapping is right."
+)
+_console = Console()
+_errors = Console(stderr=True)
+
+
+@app.command("list")
+def list_formats() -> None:
+    """Every format that comes with this service; AMR_MQTT_FORMATS names those in use."""
+    table = Table("format", "topics", "what it is", box=None)
+    for name, one in sorted(presets().items()):
+        table.add_row(name, "\n".join(topic.text for topic in one.topics), one.about)
+    _console.print(table)
+
+
+@app.command("show")
+def show_format(file: Annotated[str, typer.Argument(metavar="FORMAT", help="A preset's name, or a file.")]) -> None:
+    """One format: its source, topics and fields."""
+    one = _load(file)
+    _console.print(f"{one.name}: {one.about}\nsource: {one.source}", soft_wrap=True, highlight=False)
+    topics = ", ".join(f"{name} (QoS {qos})" for name, qos in Formats([one]).filters.items())
+    _console.print(f"subscribes to: {topics}", soft_wrap=True, highlight=False)
+    table = Table("field", "when", "channel", "into", "times", box=None)
+    for field in one.fields:
+        channels = ", ".join(dict.fromkeys((*([field.channel] if field.channel else []), *field.channels)))
+        when = ", ".join(f"{key}={value}" for key, value in field.when.items())
+        unit = unit_of(field.channel or field.channels[0])
+        table.add_row(".".join(field.path), when, channels, unit, f"{field.factor.normalize():f}")
+    _console.print(table)
+
+
+@app.command("check")
+def check_format(file: Annotated[str, typer.Argument(metavar="FORMAT", help="A preset's name, or a file.")]) -> None:
+    """Read the samples in a format file and compare with what they must become."""
+    one = _load(file)
+    formats, wrong = Formats([one]), 0
+    for sample in one.samples:
+        parsed, _ = formats.read(Message(sample.topic, sample.payload, sample.received_at, sample.retained))
+        got = (as_lines(parsed), tuple(reject.reason for reject in parsed.rejects))
+        if got != (sample.readings, sample.rejects):
+            wrong += 1
+            _console.print(f"{sample.topic}: wanted {sample.readings} {sample.rejects}, got {got[0]} {got[1]}")
+    _console.print(f"{len(one.samples) - wrong} of {len(one.samples)} samples are read as they must be")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command("try")
+def try_format(
+    file: Annotated[str, typer.Argument(metavar="FORMAT", help="A preset's name, or a file.")],
+    topic: Annotated[str, typer.Argument(help="The topic of the message.")],
+    payload: Annotated[str, typer.Argument(help="The payload as text, or @FILE for the bytes of a file.")],
+    retained: Annotated[bool, typer.Option("--retained", help="As the broker hands it to a new subscriber.")] = False,
+) -> None:
+    """Print what a message would become, and why the rest of it would not. Nothing is stored."""
+    content = Path(payload[1:]).read_bytes() if payload.startswith("@") else payload.encode()
+    parsed, gateway = Formats([_load(file)]).read(Message(topic, content, datetime.now(UTC), retained))
+    _console.print(f"gateway {gateway}", highlight=False)
+    for reading in parsed.readings:
+        line = f"reading  {reading.meter}  {reading.channel}  {reading.value:f} {unit_of(reading.channel)}"
+        _console.print(f"{line}  at {reading.taken_at.isoformat()}", soft_wrap=True, highlight=False)
+    for reject in parsed.rejects:
+        _console.print(f"reject   {reject.reason}: {reject.detail}", soft_wrap=True, highlight=False, markup=False)
+    for why in parsed.ignored:
+        _console.print(f"ignored  {why}", soft_wrap=True, highlight=False, markup=False)
+    if not parsed.readings:
+        raise typer.Exit(1)
+
+
+def as_lines(parsed: Parsed) -> tuple[str, ...]:
+    """Readings as samples write them: `<meter> <channel> <value> <time>`."""
+    return tuple(
+        f"{reading.meter} {reading.channel} {reading.value:f} {reading.taken_at.isoformat().replace('+00:00', 'Z')}"
+        for reading in parsed.readings
+    )
+
+
+def _load(name: str) -> Format:
+    try:
+        shipped = presets()
+        return shipped[name] if name in shipped else read_file(Path(name))
+    except AmrError as error:
+        _errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(1) from error
