@@ -7,70 +7,54 @@ is applied here and nowhere else, once for each installation. Rounding is left t
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import NamedTuple
 
-from ingest.chain import Mark, Node, Slot, chain, with_profile
-from ingest.channel import from_micro
+from ingest.chain import Chain, link
+from ingest.channel import from_micro, unit_of
+from ingest.counting import Boundary, Policy, counting, good
 from ingest.instants import micros, span
 from ingest.judge import Limits
+from ingest.load_profile import Slot, with_profile
 from ingest.model import Quality, Source
+from ingest.places import Part, Places, part, places
 
+__all__ = ["Amount", "Boundary", "Counter", "Policy", "Slot", "Stretch", "consumption"]
+
+_WHOLE = Decimal("1.0000")
 _SHARE = Decimal("0.0001")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a supplier decides: `gap_limit` is the longest silence across which a cut is interpolated.
-
-    It is never less than one and a half of the interval asked for, so that monthly readings make monthly amounts.
-    With `distribute` longer gaps are spread evenly too, as estimates. `order` ranks sources, the best first.
-    """
-
-    gap_limit: timedelta = timedelta(days=2)
-    distribute: bool = False
-    order: tuple[tuple[Source, ...], ...] = (
-        (Source.INSPECTION,),
-        (Source.AUTOMATIC,),
-        (Source.IMPORT,),
-        (Source.OPERATOR, Source.CONSUMER),
-        (Source.ESTIMATE,),
-    )
-
-    def rank(self, source: Source) -> int:
-        """0 for the source that counts first; sources left out of the order come last."""
-        return next((n for n, group in enumerate(self.order) if source in group), len(self.order))
-
-
-class Boundary(NamedTuple):
-    """What is stored around one instant: by source, the nearest good readings at or before and at or after it."""
-
-    at: int
-    before: tuple[Mark, ...]
-    after: tuple[Mark, ...]
+_ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One register in one installation: its limits, the readings around every cut and break, and its load profile."""
+    """One register in one installation, as far as the cuts need it.
+
+    `boundaries` are the good readings around every cut and break, taken while the meter stood here (also under
+    another ratio); `breaks` the instants, by judged series and in order, at which the counting may be broken; `opening`
+    and `closing` what was declared when the meter was put up and taken down; `slots` the load profile.
+    """
 
     channel: str
     limits: Limits
     boundaries: tuple[Boundary, ...] = ()
+    breaks: Mapping[Source, Sequence[int]] = field(default_factory=dict)
     opening: int | None = None
     closing: int | None = None
     slots: tuple[Slot, ...] = ()
+    unsteady: bool = False
+    """The counting breaks so often that not even the breaks were all looked up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """One installation as far as one channel matters: [since, until), K, and the counters that sum to the channel.
 
-    A total without a register of its own has its zones here.
+    A total without a register of its own has its zones in `counters`. A total with one has its zones in `zones`: they
+    stand in where the register itself says nothing, or less than half of what they say.
     """
 
     meter: str
@@ -78,15 +62,16 @@ class Stretch:
     until: datetime | None
     ratio: Decimal
     counters: tuple[Counter, ...]
+    zones: tuple[Counter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
     """Consumption over [begin, end), K applied, in the channel's unit; None without grounds.
 
-    An amount covers the measured part of its interval: `completeness` is that share of time (0 to 1, four decimals).
-    `begin_value` and `end_value` are the register's values at the ends where one meter shows them. `reasons` are
-    stable codes for anything worth knowing; `quality` is the worst of the parts.
+    An amount covers the measured part of its interval: `completeness` is that share of time (0 to 1, four decimals,
+    rounded down). `begin_value` and `end_value` are the register's values at the ends of that part, where one meter
+    shows them. `reasons` are stable codes for anything worth knowing; `quality` is the worst of the parts.
     """
 
     begin: datetime
@@ -99,6 +84,7 @@ class Amount:
     begin_value: Decimal | None = None
     end_value: Decimal | None = None
     meters: tuple[str, ...] = ()
+    unit: str = ""
 
 
 def consumption(stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: Policy | None = None) -> list[Amount]:
@@ -107,200 +93,152 @@ def consumption(stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: 
     instants = [micros(cut) for cut in cuts]
     longest = max((b - a for a, b in pairwise(instants)), default=0)
     limit = max(span(policy.gap_limit), longest * 3 // 2)
-    walks = [_Walk(stretch, policy, limit) for stretch in stretches]
+    shares: list[list[_Share]] = [[] for _ in instants[1:]]
+    for stretch in stretches:
+        _Walk(stretch, instants, limit, policy).fill(shares)
+    unit = next((unit_of(counter.channel) for stretch in stretches for counter in stretch.counters), "")
     return [
-        _amount(walks, cuts[n], cuts[n + 1], instants[n], instants[n + 1]) for n in range(len(cuts) - 1)
+        _amount(cuts[n], cuts[n + 1], instants[n + 1] - instants[n], found, unit) for n, found in enumerate(shares)
     ]  # fmt: skip
 
 
-class _Place(NamedTuple):
-    """Where a cut falls into a chain: how far the register had moved, the instant that is known for, and how."""
-
-    moved: int
-    at: int
-    interpolated: bool = False
-    spread: bool = False
-
-
 @dataclass(slots=True)
-class _Part:
-    """What one counter says of one interval; without `grounds` only the reasons count."""
+class _Share:
+    """What one stretch says of one interval, of which it covers `covered` microseconds."""
 
-    moved: int
-    measured: int = 0
-    grounds: bool = False
-    quality: Quality = Quality.GOOD
-    reasons: set[str] = field(default_factory=set)
+    stretch: Stretch
+    covered: int
+    part: Part | None
+    whole: bool
+    """Whether the part shows the one register of the stretch at both ends of its share."""
+    silent: bool
+    """No reading at all is known of one of the counters."""
 
 
 class _Walk:
-    """One stretch made ready to be cut."""
+    """One stretch cut into the intervals it touches."""
 
-    def __init__(self, stretch: Stretch, policy: Policy, limit: int) -> None:
+    def __init__(self, stretch: Stretch, instants: Sequence[int], limit: int, policy: Policy) -> None:
         self.stretch = stretch
-        self.since = micros(stretch.since)
-        self.until = None if stretch.until is None else micros(stretch.until)
-        self.limit = limit
-        self.distribute = policy.distribute
-        self.chains = [_nodes_of(counter, self.since, self.until, policy, limit) for counter in stretch.counters]
-        self.instants = [[node.at for node in nodes] for nodes in self.chains]
+        since = micros(stretch.since)
+        until = instants[-1] if stretch.until is None else micros(stretch.until)
+        self.first = max(0, bisect_right(instants, since) - 1)
+        inner = instants[self.first : bisect_left(instants, until) + 1]
+        self.cuts = [min(max(cut, since), until) for cut in inner] if inner and since < until else []
+        self.own = [_Counted(counter, stretch, self.cuts, limit, policy) for counter in stretch.counters]
+        self.zones = [_Counted(counter, stretch, self.cuts, limit, policy) for counter in stretch.zones]
 
-    def overlap(self, begin: int, end: int) -> tuple[int, int] | None:
-        first = max(begin, self.since)
-        last = end if self.until is None else min(end, self.until)
-        return (first, last) if first < last else None
-
-    def parts(self, begin: int, end: int) -> list[_Part] | None:
-        """One part for each counter, or None when any of them knows nothing of the interval."""
-        parts = []
-        for nodes, instants in zip(self.chains, self.instants, strict=True):
-            part = self._part(nodes, instants, begin, end)
-            if part is None:
-                return None
-            parts.append(part)
-        return parts or None
-
-    def _part(self, nodes: Sequence[Node], instants: Sequence[int], begin: int, end: int) -> _Part | None:
-        opens, closes = self._after(nodes, instants, begin), self._before(nodes, instants, end)
-        if opens is None or closes is None or opens.at >= closes.at:
-            return None
-        part = _Part(closes.moved - opens.moved)
-        if opens.interpolated or closes.interpolated:
-            part.quality = Quality.ESTIMATED
-            part.reasons.add("interpolated")
-        if opens.spread or closes.spread:
-            part.reasons.add("distributed")
-        self._walk(part, nodes, instants, opens.at, closes.at)
-        if opens.at > begin or closes.at < end:
-            part.reasons.add("gap")
-        part.grounds = part.measured > 0 or opens.spread or closes.spread
-        return part
-
-    def _walk(self, part: _Part, nodes: Sequence[Node], instants: Sequence[int], first: int, last: int) -> None:
-        """Collect quality, reasons and measured time of the steps between two places."""
-        for number in range(max(1, bisect_right(instants, first)), min(len(nodes), bisect_left(instants, last) + 1)):
-            node, before = nodes[number], nodes[number - 1]
-            share = min(last, node.at) - max(first, before.at)
-            length = node.at - before.at
-            part.quality = max(part.quality, node.quality)
-            if node.rollover:
-                part.reasons.add("rollover")
-            if not node.explained:
-                part.quality = max(part.quality, Quality.SUSPECT)
-                part.reasons.add("unexplained_fall" if node.fell else "unexplained_jump")
-            elif node.covered is not None:
-                part.measured += share * node.covered // length
-            elif share == length or length <= self.limit or node.profiled or node.moved == before.moved:
-                part.measured += share
-
-    def _before(self, nodes: Sequence[Node], instants: Sequence[int], cut: int) -> _Place | None:
-        """The place of a cut that ends an interval: the cut itself, or the last that is known before it."""
-        number = bisect_right(instants, cut) - 1
-        if number < 0:
-            return None
-        node = nodes[number]
-        if node.at == cut or number + 1 == len(nodes):
-            return _Place(node.moved, node.at)
-        return self._between(node, nodes[number + 1], cut) or _Place(node.moved, node.at)
-
-    def _after(self, nodes: Sequence[Node], instants: Sequence[int], cut: int) -> _Place | None:
-        """The place of a cut that begins an interval: the cut itself, or the first that is known after it."""
-        number = bisect_left(instants, cut)
-        if number == len(nodes):
-            return None
-        node = nodes[number]
-        if node.at == cut or number == 0:
-            return _Place(node.moved, node.at)
-        return self._between(nodes[number - 1], node, cut) or _Place(node.moved, node.at)
-
-    def _between(self, before: Node, after: Node, cut: int) -> _Place | None:
-        """A cut between two nodes: interpolated, or None in a gap that is too long to say."""
-        length = after.at - before.at
-        step = after.moved - before.moved
-        long = length > self.limit and not after.profiled and (step != 0 or not after.explained)
-        if long and not self.distribute:
-            return None
-        moved = before.moved + step * (cut - before.at) // length
-        return _Place(moved, cut, interpolated=step != 0 and after.explained, spread=long)
-
-    def shown(self, cut: int) -> Decimal | None:
-        """What the one register shows at a cut, None where that is not one number."""
-        if len(self.stretch.counters) != 1 or not self.chains[0]:
-            return None
-        nodes, instants = self.chains[0], self.instants[0]
-        number = bisect_right(instants, cut) - 1
-        if number < 0 or (node := nodes[number]).mark is None:
-            return None
-        if node.at == cut or number + 1 == len(nodes):
-            return from_micro(node.mark.value)
-        place = self._between(node, nodes[number + 1], cut)
-        modulus = self.stretch.counters[0].limits.modulus
-        if place is None:
-            return None
-        value = node.mark.value + place.moved - node.moved
-        return from_micro(value if modulus is None else value % modulus)
+    def fill(self, shares: list[list[_Share]]) -> None:
+        """Add what this stretch says to every interval it touches."""
+        silent = not self.own or any(not counted.chain.ats for counted in self.own)
+        for n, (begin, end) in enumerate(pairwise(self.cuts)):
+            if begin >= end:
+                continue
+            found = _together([counted.part(n, begin, end) for counted in self.own])
+            if self.zones and (found is None or found.measured < end - begin):
+                found = _better(found, _together([counted.part(n, begin, end) for counted in self.zones]))
+            whole = found is not None and len(self.own) == 1
+            shares[self.first + n].append(_Share(self.stretch, end - begin, found, whole, silent))
 
 
-def _nodes_of(counter: Counter, since: int, until: int | None, policy: Policy, limit: int) -> list[Node]:
-    """The chain of one counter: the counting readings around its cuts, its opening and closing, and its profile."""
-    marks = {mark.at: mark for boundary in counter.boundaries for mark in counted(boundary, policy, limit)}
-    marks = {at: mark for at, mark in marks.items() if at >= since and (until is None or at <= until)}
+class _Counted:
+    """The chain of one counter, and the places of the cuts in it."""
+
+    def __init__(self, counter: Counter, stretch: Stretch, cuts: Sequence[int], limit: int, policy: Policy) -> None:
+        self.chain = _chain(counter, stretch, policy)
+        self.unsteady = counter.unsteady
+        self.places: Places = places(
+            self.chain, cuts, limit, counter.limits.modulus, distribute=policy.distribute
+        )  # fmt: skip
+
+    def part(self, n: int, begin: int, end: int) -> Part | None:
+        found = part(self.chain, self.places.begins[n], self.places.ends[n + 1], begin, end)
+        if found is None or not self.unsteady:
+            return found
+        return found._replace(quality=Quality.SUSPECT, reasons=(*found.reasons, "unsteady"))
+
+
+def _chain(counter: Counter, stretch: Stretch, policy: Policy) -> Chain:
+    declared = []
     if counter.opening is not None:
-        marks[since] = Mark(since, counter.opening, Quality.GOOD, Source.INSPECTION)
-    if counter.closing is not None and until is not None:
-        marks[until] = Mark(until, counter.closing, Quality.GOOD, Source.INSPECTION)
-    nodes = chain([marks[at] for at in sorted(marks)], counter.limits)
-    return with_profile(nodes, counter.slots, counter.limits)
+        declared.append(good(micros(stretch.since), counter.opening, Source.INSPECTION))
+    if counter.closing is not None and stretch.until is not None:
+        declared.append(good(micros(stretch.until), counter.closing, Source.INSPECTION))
+    marks, notes = counting(counter.boundaries, counter.breaks, declared, counter.limits, policy)
+    chain = link(marks, counter.limits, counter.breaks, notes, [mark.at for mark in declared])
+    return with_profile(chain, counter.slots, counter.limits) if counter.slots else chain
 
 
-def counted(boundary: Boundary, policy: Policy, limit: int) -> list[Mark]:
-    """The one reading that counts on either side of an instant: of the best source within the limit, else the nearest."""
-    chosen = []
-    for side in (boundary.before, boundary.after):
-        near = [mark for mark in side if abs(mark.at - boundary.at) <= limit]
-        if near:
-            chosen.append(min(near, key=lambda mark: (policy.rank(mark.source), abs(mark.at - boundary.at))))
-        elif side:
-            chosen.append(min(side, key=lambda mark: (abs(mark.at - boundary.at), policy.rank(mark.source))))
-    return chosen
+def _together(parts: Sequence[Part | None]) -> Part | None:
+    """The sum of several counters; None unless each of them knows something."""
+    if len(parts) == 1:
+        return parts[0]
+    known = [found for found in parts if found is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return Part(
+        sum(found.moved for found in known),
+        min(found.measured for found in known),
+        max(found.quality for found in known),
+        tuple({reason for found in known for reason in found.reasons}),
+        None,
+        None,
+        all(found.grounds for found in known),
+    )
 
 
-def _amount(walks: Sequence[_Walk], begin: datetime, end: datetime, first: int, last: int) -> Amount:
-    total, measured, covered = Decimal(0), 0, 0
-    quality, reasons = Quality.GOOD, set[str]()
-    known: list[_Walk] = []
-    for walk in walks:
-        overlap = walk.overlap(first, last)
-        if overlap is None:
+def _better(own: Part | None, zones: Part | None) -> Part | None:
+    """The register's own part, unless its zones say more than twice as much."""
+    if zones is None or not zones.grounds or (own is not None and own.grounds and 2 * own.measured >= zones.measured):
+        return own
+    return zones._replace(reasons=(*zones.reasons, "sum_of_zones"))
+
+
+def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share], unit: str) -> Amount:
+    measured, total, quality = 0, Decimal(0), Quality.GOOD
+    known: list[_Share] = []
+    for share in shares:
+        found = share.part
+        if found is None:
             continue
-        covered += overlap[1] - overlap[0]
-        parts = walk.parts(*overlap)
-        if parts is None:
-            reasons.add("no_readings" if not any(walk.chains) else "gap")
-            continue
-        reasons = reasons.union(*(part.reasons for part in parts))
-        if not all(part.grounds for part in parts):
-            continue
-        known.append(walk)
-        total += sum(part.moved for part in parts) * walk.stretch.ratio
-        measured += min(part.measured for part in parts)
-        quality = max(quality, *(part.quality for part in parts))
-    if covered < last - first:
-        reasons.add("no_meter")
-    if len(known) > 1:
-        reasons.add("exchange")
-    share = (Decimal(measured) / (last - first)).quantize(_SHARE, rounding="ROUND_DOWN")
+        quality = max(quality, found.quality)
+        if found.grounds:
+            known.append(share)
+            ratio = share.stretch.ratio
+            total += found.moved if ratio == _ONE else found.moved * ratio
+            measured += found.measured
+    complete = _WHOLE if measured == length else (Decimal(measured) / length).quantize(_SHARE, rounding="ROUND_DOWN")
+    reasons = _reasons(length, shares, known)
     if not known:
-        return Amount(begin, end, None, Quality.MISSING, share, reasons=tuple(sorted(reasons)))
+        return Amount(begin, end, None, Quality.MISSING, complete, reasons=reasons, unit=unit)
+    opens, closes = known[0], known[-1]
     return Amount(
         begin,
         end,
         total.scaleb(-6),
         quality,
-        share,
-        tuple(dict.fromkeys(walk.stretch.ratio for walk in known)),
-        tuple(sorted(reasons)),
-        known[0].shown(first) if known[0].since <= first else None,
-        known[-1].shown(last) if known[-1].until is None or known[-1].until >= last else None,
-        tuple(dict.fromkeys(walk.stretch.meter for walk in known)),
+        complete,
+        tuple(dict.fromkeys(share.stretch.ratio for share in known)),
+        reasons,
+        _shown(opens.part.begin) if opens is shares[0] and opens.whole and opens.part else None,
+        _shown(closes.part.end) if closes is shares[-1] and closes.whole and closes.part else None,
+        tuple(dict.fromkeys(share.stretch.meter for share in known)),
+        unit,
     )
+
+
+def _shown(micro: int | None) -> Decimal | None:
+    return None if micro is None else from_micro(micro)
+
+
+def _reasons(length: int, shares: Sequence[_Share], known: Sequence[_Share]) -> tuple[str, ...]:
+    """The codes of all parts, and why there is no more."""
+    reasons = {reason for share in shares if share.part is not None for reason in share.part.reasons}
+    reasons |= {"no_readings" if share.silent else "gap" for share in shares if share.part is None}
+    if sum(share.covered for share in shares) < length:
+        reasons.add("no_meter")
+    if len({share.stretch.meter for share in known}) > 1:
+        reasons.add("exchange")
+    elif len(known) > 1:
+        reasons.add("ratio_change")
+    return tuple(sorted(reasons))

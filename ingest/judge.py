@@ -39,15 +39,19 @@ OUTSIDE = Reason.FUTURE_TIME | Reason.CLOCK_DRIFT | Reason.TOO_MANY_DIGITS
 
 
 class Limits(NamedTuple):
-    """What is physically possible for a register: all in millionths, the rate per hour; None means unknown."""
+    """What is physically possible for a register: all in millionths, the rate per hour; None means unknown.
+
+    `coarse` forgives a fall that is smaller than the coarser precision of the two values.
+    """
 
     modulus: int | None
     max_rate: int | None
     resolution: int
+    coarse: bool = False
 
     def softened(self) -> Limits:
         """For readings by people, who leave out the decimals: whole units."""
-        return self._replace(resolution=max(self.resolution, MICRO))
+        return self._replace(resolution=max(self.resolution, MICRO), coarse=True)
 
 
 def limits_of(register: Register) -> Limits:
@@ -63,20 +67,25 @@ def advance(limits: Limits, elapsed: int, begin: int, end: int) -> int | None:
     """How far a counter moved from `begin` to `end` within `elapsed` microseconds; None when that is unexplained.
 
     A fall counts as a rollover only when it is proven: the modulus is known *and* the wrapped step fits the maximum
-    rate. Two display units of slack cover readings cut off by the display.
+    rate. A step over more than half of the register is no proof: after a long silence every fall would fit. Two display
+    units of slack cover readings cut off by the display.
     """
     step = end - begin
     if step < 0:
+        if limits.coarse and -step < max(coarseness(begin), coarseness(end)):
+            return 0
         if limits.modulus is None or limits.max_rate is None or begin >= limits.modulus:
             return None
         step += limits.modulus
+        if 2 * step > limits.modulus:
+            return None
     if limits.max_rate is not None and (step - 2 * limits.resolution) * HOUR > limits.max_rate * elapsed:
         return None
     return step
 
 
 class Look(NamedTuple):
-    """What the neighbours say of one reading. `watch`: the counting may be broken at or shortly before it."""
+    """What the neighbours say of one reading. `watch`: the raw step that leads to it falls or is too fast."""
 
     reasons: Reason
     watch: bool
@@ -112,9 +121,8 @@ def troubled_steps(times: Sequence[int], values: Sequence[int], limits: Limits) 
 def _look(times: Sequence[int], values: Sequence[int], limits: Limits, i: int, troubled: set[int]) -> Look:
     low, high = max(0, i - REACH), min(len(values), i + REACH + 1)
     story = _cheapest_story(times[low:high], values[low:high], limits)
-    if i - low in story:
-        return Look(NO_REASON, any(step in troubled for step in range(low + 1, i + 1)))
-    return Look(_reason(times, values, limits, i, [low + k for k in story]), False)
+    reasons = NO_REASON if i - low in story else _reason(times, values, limits, i, [low + k for k in story])
+    return Look(reasons, i in troubled)
 
 
 def _cheapest_story(times: Sequence[int], values: Sequence[int], limits: Limits) -> list[int]:
@@ -162,7 +170,11 @@ def _reason(times: Sequence[int], values: Sequence[int], limits: Limits, i: int,
 def intrinsic(
     register: Register, taken_at: datetime, captured_at: datetime | None, received_at: datetime, micro: int
 ) -> Reason:
-    """What is wrong with a reading by itself, whoever its neighbours are."""
+    """What is wrong with a reading by itself, whoever its neighbours are.
+
+    `captured_at` is None where it says nothing of a clock: for values out of a meter's archive, and for people, who
+    enter today what they read yesterday.
+    """
     reasons = NO_REASON
     if taken_at - received_at > FUTURE_TOLERANCE:
         reasons |= Reason.FUTURE_TIME
@@ -203,7 +215,7 @@ def disputed(
         return None
     slack = max(coarseness(micro), limits.resolution)
     if before and micro < before[1] - slack:
-        return True
+        return advance(limits, at - before[0], before[1], micro) is None
     if after:
         return micro > after[1] + slack
     assert before is not None

@@ -44,7 +44,7 @@ class Settlement(NamedTuple):
     rejudged: list[tuple[Row, Row]]
     """(before, after) for stored readings whose judgement changed; the value never does."""
     watched: list[tuple[Source, int]]
-    """Readings at or shortly before which the counting may be broken: instants worth looking at beside any cut."""
+    """Readings whose raw step falls or is too fast, believed or not: instants worth looking at beside any cut."""
     verdicts: dict[int, Verdict]
 
 
@@ -168,6 +168,6 @@ def _write_up(
                 settlement.superseded.append((before, row))
         elif row != item:
             settlement.rejudged.append((item, row))
-        if look.watch and not reasons:
+        if look.watch:
             settlement.watched.append(key)
     return settlement

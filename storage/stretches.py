@@ -5,30 +5,29 @@ SQL picks which readings, `ingest.consumption` says what they mean.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import psycopg
 
-from ingest.chain import Mark, Slot
-from ingest.consumption import Boundary, Counter, Stretch
-from ingest.instants import instant, micros
-from ingest.judge import Limits, advance, limits_of
-from ingest.model import Quality, Register, Source
-from storage.instants import micros_cursor
+from ingest.consumption import Boundary, Counter, Slot, Stretch
+from ingest.instants import micros
+from ingest.judge import Limits, limits_of
+from ingest.model import Register, Source
+from storage import around, slots
 
-_BREAK_MARGIN = timedelta(days=3)
-_FOREVER = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
+FOREVER = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
 
+# All installations of the point, for a meter whose ratio changes stands on: its readings before serve the time after.
 _STANDING = """
 SELECT i.id, m.serial, i.since, i.until, i.ct * i.vt, r.id, r.channel, r.digits, r.decimals, r.max_rate,
        o.opening, o.closing
 FROM point p
-JOIN installation i ON i.point_id = p.id AND i.since < %(last)s AND coalesce(i.until, 'infinity') > %(first)s
+JOIN installation i ON i.point_id = p.id
 JOIN meter m ON m.id = i.meter_id
 LEFT JOIN register r ON r.meter_id = m.id AND split_part(r.channel, '.', 2) = '8'
 LEFT JOIN installation_reading o ON o.installation_id = i.id AND o.register_id = r.id
@@ -36,64 +35,13 @@ WHERE p.code = %(point)s
 ORDER BY i.since, r.channel
 """
 
-_PRESENT = """
-SELECT r.id, s.id FROM unnest(%(registers)s::int[]) AS r(id) CROSS JOIN unnest(%(sources)s::smallint[]) AS s(id)
-WHERE EXISTS (SELECT FROM reading WHERE register_id = r.id AND source = s.id)
-"""
-
-_BREAKS = """
-SELECT register_id, taken_at FROM discontinuity
-WHERE register_id = ANY(%(registers)s) AND taken_at BETWEEN %(first)s AND %(last)s
-GROUP BY register_id, taken_at
-"""
-
-_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
-
-_AROUND = f"""
-SELECT a.n, s.source, b.taken_at, b.value, b.quality, x.taken_at, x.value, x.quality
-FROM (SELECT n, register_id, {_MICROS.format("before")} AS before, {_MICROS.format("after")} AS after,
-             {_MICROS.format("low")} AS low, {_MICROS.format("high")} AS high
-      FROM unnest(%(n)s::int[], %(registers)s::int[], %(before)s::bigint[], %(after)s::bigint[], %(low)s::bigint[],
-                  %(high)s::bigint[]) AS u(n, register_id, before, after, low, high)) a
-JOIN unnest(%(present_registers)s::int[], %(present_sources)s::smallint[]) AS s(register_id, source)
-     ON s.register_id = a.register_id
-LEFT JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = a.register_id AND source = s.source AND taken_at <= a.before AND taken_at >= a.low
-      AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) b ON true
-LEFT JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = a.register_id AND source = s.source AND taken_at >= a.after AND taken_at <= a.high
-      AND quality <> 2 ORDER BY taken_at LIMIT 1) x ON true
-"""
-
-_RUN_START = """
-SELECT d.taken_at, d.value, d.quality, f.taken_at, f.value, f.quality
-FROM (SELECT taken_at, value, quality FROM reading
-      WHERE register_id = %(register)s AND source = %(source)s AND taken_at < %(at)s AND taken_at >= %(low)s
-        AND value <> %(value)s AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) d
-CROSS JOIN LATERAL (SELECT taken_at, value, quality FROM reading
-      WHERE register_id = %(register)s AND source = %(source)s AND taken_at > d.taken_at AND taken_at <= %(at)s
-        AND quality <> 2 ORDER BY taken_at LIMIT 1) f
-"""
-
-_PROFILED = """
-SELECT r.id FROM unnest(%(registers)s::int[]) AS r(id)
-WHERE EXISTS (SELECT FROM interval_reading WHERE register_id = r.id AND start >= %(first)s AND start < %(last)s)
-"""
-
-_SLOTS = f"""
-SELECT bucket, sum(energy)::bigint, sum(seconds)::bigint
-FROM (SELECT width_bucket(start, %(edges)s::timestamptz[]) AS bucket, energy, seconds FROM interval_reading
-      WHERE register_id = %(register)s AND start >= {_MICROS.format("%(first)s")} AND start < {_MICROS.format("%(last)s")}
-        AND quality <> 2) slots
-GROUP BY bucket ORDER BY bucket
-"""
-
 
 @dataclass(slots=True)
-class _Standing:
-    """One register of one installation, and what was found around its cuts."""
+class Standing:
+    """One register of one installation, and what was found around its cuts.
+
+    Its readings are good from `low` to `high`: the time the meter stood here, also under another ratio.
+    """
 
     installation: int
     meter: str
@@ -105,21 +53,25 @@ class _Standing:
     limits: Limits
     opening: int | None
     closing: int | None
+    low: int
+    high: int
     boundaries: list[Boundary] = field(default_factory=list)
+    breaks: dict[Source, list[int]] = field(default_factory=dict)
+    unsteady: bool = False
     slots: tuple[Slot, ...] = ()
 
-    @property
-    def low(self) -> int:
-        return micros(self.since)
-
-    @property
-    def high(self) -> int:
-        return _FOREVER if self.until is None else micros(self.until)
-
     def counter(self) -> Counter:
+        """The same as the pure part takes it."""
         return Counter(
-            self.channel, self.limits, tuple(self.boundaries), self.opening, self.closing, self.slots
-        )  # fmt: skip
+            self.channel,
+            self.limits,
+            tuple(self.boundaries),
+            self.breaks,
+            self.opening,
+            self.closing,
+            self.slots,
+            self.unsteady,
+        )
 
 
 async def stretches(
@@ -127,148 +79,128 @@ async def stretches(
 ) -> dict[str, list[Stretch]]:
     """For each channel (None: every counter of the point) its installations over the cuts, oldest first.
 
-    A total (C.8.0) that a meter has no register for consists of its zones. A channel nobody ever metered has an empty
-    list.
+    A total (C.8.0) that a meter has no register for consists of its zones; with a register, its zones stand by. A
+    channel nobody ever metered has an empty list.
     """
-    asked = {"point": point, "first": cuts[0], "last": cuts[-1]}
-    rows = await (await conn.execute(_STANDING, asked, binary=True)).fetchall()
-    installations = {row[0]: row[:5] for row in rows}
+    rows = await (await conn.execute(_STANDING, {"point": point}, binary=True)).fetchall()
     every = [_standing(row) for row in rows if row[5] is not None]
-    names = sorted({standing.channel for standing in every} | _totals(every)) if channels is None else list(channels)
-    members = {(key, name): _members(every, key, name) for key in installations for name in names}
-    wanted = list({id(one): one for group in members.values() for one in group}.values())
-    await _fill(conn, wanted, [micros(cut) for cut in cuts])
+    _join_same_meters(every)
+    installations = {
+        row[0]: row[:5] for row in rows if row[2] < cuts[-1] and (row[3] is None or row[3] > cuts[0])
+    }  # fmt: skip
+    here = [one for one in every if one.installation in installations]
+    names = sorted({one.channel for one in here} | _totals(here)) if channels is None else list(channels)
+    own = {(key, name): _own(here, key, name) for key in installations for name in names}
+    zones = {(key, name): _zones(here, key, name) for key in installations for name in names}
+    wanted = {id(one): one for groups in (own, zones) for group in groups.values() for one in group}
+    await _fill(conn, list(wanted.values()), [micros(cut) for cut in cuts])
+    metered = {name for (_, name), group in [*own.items(), *zones.items()] if group}
     return {
         name: [
-            Stretch(serial, since, until, ratio, tuple(one.counter() for one in members[key, name]))
-            for key, serial, since, until, ratio in installations.values()
-            if members[key, name] or any(members[other, name] for other in installations)
+            _stretch(standing, own[standing[0], name], zones[standing[0], name]) for standing in installations.values()
         ]
+        if name in metered
+        else []
         for name in names
     }
 
 
-def _standing(row: Sequence[Any]) -> _Standing:
+def _standing(row: Sequence[Any]) -> Standing:
     installation, serial, since, until, ratio, register_id, channel, digits, decimals, max_rate, opening, closing = row
     limits = limits_of(Register(register_id, serial, channel, digits, decimals, max_rate))
-    return _Standing(installation, serial, since, until, ratio, register_id, channel, limits, opening, closing)
+    low, high = micros(since), FOREVER if until is None else micros(until)
+    return Standing(
+        installation, serial, since, until, ratio, register_id, channel, limits, opening, closing, low, high
+    )  # fmt: skip
 
 
-def _totals(every: Sequence[_Standing]) -> set[str]:
-    return {one.channel.rsplit(".", 1)[0] + ".0" for one in every}
+def _join_same_meters(every: Sequence[Standing]) -> None:
+    """Where a meter stayed and nobody wrote down what it showed, its readings serve both sides of the change."""
+    by_register: dict[int, list[Standing]] = {}
+    for one in every:
+        by_register.setdefault(one.register_id, []).append(one)
+    for stay in by_register.values():
+        for before, after in pairwise(stay):
+            if before.until == after.since and before.closing is None and after.opening is None:
+                after.low = before.low
+        for before, after in reversed(list(pairwise(stay))):
+            if before.until == after.since and after.low == before.low:
+                before.high = after.high
 
 
-def _members(every: Sequence[_Standing], installation: int, channel: str) -> list[_Standing]:
-    """The register itself, or the zones of a total the meter does not have."""
-    here = [one for one in every if one.installation == installation]
-    own = [one for one in here if one.channel == channel]
+def _stretch(standing: Sequence[Any], own: Sequence[Standing], zones: Sequence[Standing]) -> Stretch:
+    _, serial, since, until, ratio = standing
+    counters, zone_counters = (tuple(one.counter() for one in group) for group in (own, zones))
+    if not counters:
+        counters, zone_counters = zone_counters, ()
+    return Stretch(serial, since, until, ratio, counters, zone_counters)
+
+
+def _totals(every: Sequence[Standing]) -> set[str]:
+    return {one.channel.rpartition(".")[0] + ".0" for one in every}
+
+
+def _own(every: Sequence[Standing], installation: int, channel: str) -> list[Standing]:
+    return [one for one in every if one.installation == installation and one.channel == channel]
+
+
+def _zones(every: Sequence[Standing], installation: int, channel: str) -> list[Standing]:
+    """The zones of a total; none for anything else."""
     quantity, _, tariff = channel.rpartition(".")
-    if own or tariff != "0":
-        return own
-    return [one for one in here if one.channel.rpartition(".")[0] == quantity]
+    if tariff != "0":
+        return []
+    return [
+        one
+        for one in every
+        if one.installation == installation and one.channel != channel and one.channel.rpartition(".")[0] == quantity
+    ]
 
 
-async def _fill(conn: psycopg.AsyncConnection[Any], wanted: Sequence[_Standing], cuts: Sequence[int]) -> None:
-    """Put the boundaries and profiles into their places."""
+async def _fill(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing], cuts: Sequence[int]) -> None:
+    """Put the boundaries, breaks and profiles into their places."""
     if not wanted:
         return
-    registers = sorted({one.register_id for one in wanted})
-    present = await (
-        await conn.execute(_PRESENT, {"registers": registers, "sources": [int(s) for s in Source]}, binary=True)
-    ).fetchall()
-    breaks = await _breaks(conn, registers, cuts)
-    asks: list[tuple[_Standing, int, int, int]] = []  # where, the instant, at or before, at or after
-    for one in wanted:
-        low, high = one.low, one.high
-        ends = [end for end in (low, high) if cuts[0] < end < cuts[-1]]
-        asks += [(one, cut, cut, cut) for cut in sorted({*cuts, *ends}) if low <= cut <= high]
-        asks += [(one, cut, cut, cut) for cut in (max(low, cuts[0]), min(high, cuts[-1])) if cut not in cuts]
-        asks += [(one, at, at - 1, at) for at in breaks[one.register_id] if low < at <= high]
-    await _around(conn, asks, present)
-    await _stuck_runs(conn, wanted)
-    await _profiles(conn, wanted, registers, cuts)
-
-
-async def _breaks(
-    conn: psycopg.AsyncConnection[Any], registers: Sequence[int], cuts: Sequence[int]
-) -> dict[int, list[int]]:
-    cursor = micros_cursor(conn)
-    bounds = {"first": instant(cuts[0]) - _BREAK_MARGIN, "last": instant(cuts[-1]) + _BREAK_MARGIN}
-    await cursor.execute(_BREAKS, {"registers": list(registers), **bounds})
-    found: dict[int, list[int]] = defaultdict(list)
-    for register_id, at in await cursor.fetchall():
-        found[register_id].append(at)
-    return found
-
-
-async def _around(
-    conn: psycopg.AsyncConnection[Any],
-    asks: Sequence[tuple[_Standing, int, int, int]],
-    present: Sequence[tuple[int, int]],
-) -> None:
-    cursor = micros_cursor(conn)
-    await cursor.execute(
-        _AROUND,
-        {
-            "n": list(range(len(asks))),
-            "registers": [one.register_id for one, _, _, _ in asks],
-            "before": [before for _, _, before, _ in asks],
-            "after": [after for _, _, _, after in asks],
-            "low": [one.low for one, _, _, _ in asks],
-            "high": [one.high for one, _, _, _ in asks],
-            "present_registers": [register_id for register_id, _ in present],
-            "present_sources": [source for _, source in present],
-        },
-    )
-    before: dict[int, list[Mark]] = defaultdict(list)
-    after: dict[int, list[Mark]] = defaultdict(list)
-    for n, source, at_b, value_b, quality_b, at_a, value_a, quality_a in await cursor.fetchall():
-        if at_b is not None:
-            before[n].append(Mark(at_b, value_b, Quality(quality_b), Source(source)))
-        if at_a is not None:
-            after[n].append(Mark(at_a, value_a, Quality(quality_a), Source(source)))
-    for n, (one, at, _, _) in enumerate(asks):
-        one.boundaries.append(Boundary(at, tuple(before[n]), tuple(after[n])))
-
-
-async def _stuck_runs(conn: psycopg.AsyncConnection[Any], wanted: Sequence[_Standing]) -> None:
-    """Where a jump is too fast from the last reading before it, also find where that value was first shown."""
-    for one in wanted:
-        jumps = {
-            before
-            for boundary in one.boundaries
-            for before in boundary.before
-            for after in boundary.after
-            if before.source is after.source and before.value < after.value and before.source is Source.AUTOMATIC
-            if advance(one.limits, after.at - before.at, before.value, after.value) is None
-        }
-        for mark in jumps:
-            cursor = micros_cursor(conn)
-            asked = {"register": one.register_id, "source": int(mark.source), "at": instant(mark.at)}
-            await cursor.execute(_RUN_START, {**asked, "low": one.since, "value": mark.value})
-            for at_d, value_d, quality_d, at_f, value_f, quality_f in await cursor.fetchall():
-                different = Mark(at_d, value_d, Quality(quality_d), mark.source)
-                first = Mark(at_f, value_f, Quality(quality_f), mark.source)
-                one.boundaries.append(Boundary(at_f, (different,), (first,)))
-
-
-async def _profiles(
-    conn: psycopg.AsyncConnection[Any], wanted: Sequence[_Standing], registers: Sequence[int], cuts: Sequence[int]
-) -> None:
-    """Sum the load profile between the cuts and the readings around them."""
-    bounds = {"first": instant(cuts[0]) - _BREAK_MARGIN, "last": instant(cuts[-1]) + _BREAK_MARGIN}
-    found = await (await conn.execute(_PROFILED, {"registers": list(registers), **bounds}, binary=True)).fetchall()
-    profiled = {register_id for (register_id,) in found}
-    for one in wanted:
-        if one.register_id not in profiled:
-            continue
-        marks = {mark.at for boundary in one.boundaries for side in boundary[1:] for mark in side}
-        low, high = max(one.low, micros(bounds["first"])), min(one.high, micros(bounds["last"]))
-        edges = sorted({low, high, *(at for at in {*marks, *cuts} if low < at < high)})
-        asked = {"register": one.register_id, "first": low, "last": high, "edges": [instant(at) for at in edges]}
-        rows = await (await conn.execute(_SLOTS, asked, binary=True)).fetchall()
-        one.slots = tuple(
-            Slot(edges[bucket - 1], edges[bucket], energy, seconds * 1_000_000)
-            for bucket, energy, seconds in rows
-            if 0 < bucket < len(edges)
+    present = await around.sources(conn, [one.register_id for one in wanted])
+    spans = [around.Ask(one.register_id, one.low, one.high) for one in wanted]
+    found = await around.breaks(conn, spans, present, cuts[0], cuts[-1])
+    asks: list[tuple[Standing, int]] = []
+    for one, breaks in zip(wanted, found, strict=True):
+        one.breaks = breaks
+        one.unsteady = any(len(instants) >= around.MOST_BREAKS for instants in breaks.values())
+        begin, end = (
+            max(cuts[0], micros(one.since)),
+            min(cuts[-1], one.high if one.until is None else micros(one.until)),
         )
+        instants = {cut for cut in cuts if begin <= cut <= end} | {begin, end}
+        asks += [(one, at) for at in sorted(instants)]
+        asks += [(one, at - 1) for at in sorted({at for series in breaks.values() for at in series})]
+    boundaries = await around.boundaries(
+        conn, [(around.Ask(one.register_id, one.low, one.high), at) for one, at in asks], present
+    )
+    for (one, _), boundary in zip(asks, boundaries, strict=True):
+        one.boundaries.append(boundary)
+    await _add_stuck_runs(conn, wanted)
+    await _add_profiles(conn, wanted, cuts)
+
+
+async def _add_stuck_runs(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing]) -> None:
+    """Where a jump is too fast from the last reading before it, also find where that value was first shown."""
+    jumps = [
+        (one, run)
+        for one in wanted
+        for run in around.jumps(around.Ask(one.register_id, one.low, one.high), one.limits, one.breaks, one.boundaries)
+    ]
+    if jumps:
+        firsts = await around.run_starts(conn, [run for _, run in jumps])
+        for (one, _), first in zip(jumps, firsts, strict=True):
+            one.boundaries.append(Boundary(first.at, (first,), (first,)))
+
+
+async def _add_profiles(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing], cuts: Sequence[int]) -> None:
+    """Sum the load profile between the cuts and the readings around them."""
+    profiled = await slots.profiled(conn, [one.register_id for one in wanted])
+    for one in wanted:
+        if one.register_id in profiled:
+            instants = {mark.at for boundary in one.boundaries for side in boundary[1:] for mark in side}
+            edges = slots.edges(instants, cuts, one.low, one.high)
+            one.slots = await slots.between(conn, one.register_id, one.limits, edges)

@@ -1,0 +1,170 @@
+"""Which readings of a register count where several sources gave some. Pure.
+
+The readings of the best source count. Where that source is silent for longer than `Policy.silence`, those of the next
+one fill the hole, and so on. An estimate counts only where no fact follows it (or goes before): as soon as one does,
+the estimate is gone. All of this depends on the readings alone and not on the cuts asked for, so two requests that
+share a boundary share its value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from ingest.chain import Mark, judged_with
+from ingest.healing import heal
+from ingest.instants import span
+from ingest.judge import Limits, coarseness
+from ingest.model import Quality, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a supplier decides.
+
+    `gap_limit` is the longest distance of two readings between which a cut is interpolated; it is never less than one
+    and a half of the interval asked for, so that monthly readings make monthly amounts. With `distribute` longer gaps
+    are spread evenly too, as estimates. `order` ranks sources, the best first; a source that is silent for longer than
+    `silence` leaves room to the next one.
+    """
+
+    gap_limit: timedelta = timedelta(days=2)
+    distribute: bool = False
+    order: tuple[tuple[Source, ...], ...] = (
+        (Source.INSPECTION,),
+        (Source.AUTOMATIC,),
+        (Source.IMPORT,),
+        (Source.OPERATOR, Source.CONSUMER),
+        (Source.ESTIMATE,),
+    )
+    silence: timedelta = timedelta(days=2)
+
+    def rank(self, source: Source) -> int:
+        """0 for the source that counts first; sources left out of the order come last."""
+        return next((n for n, group in enumerate(self.order) if source in group), len(self.order))
+
+
+class Boundary(NamedTuple):
+    """What is stored around one instant: by source, the nearest good readings at or before and at or after it."""
+
+    at: int
+    before: tuple[Mark, ...]
+    after: tuple[Mark, ...]
+
+
+class Counting(NamedTuple):
+    """The readings that count around all boundaries, by time, and why others were left out before some of them."""
+
+    marks: list[Mark]
+    notes: dict[int, str]
+
+
+class _Track(NamedTuple):
+    """The readings of one rank, by time, with their instants as a column."""
+
+    ats: list[int]
+    marks: list[Mark]
+
+
+def counting(
+    boundaries: Iterable[Boundary],
+    breaks: Mapping[Source, Sequence[int]],
+    declared: Sequence[Mark],
+    limits: Limits,
+    policy: Policy,
+) -> Counting:
+    """The readings that count. `declared` are opening and closing readings: they always do."""
+    boundaries = list(boundaries)
+    ranks, estimates, notes = _tracks(boundaries, breaks, limits, policy)
+    if len(ranks) + len(estimates) <= 1:
+        chosen = {mark.at: mark for track in (*ranks, *estimates) for mark in track.marks}
+    else:
+        chosen = {}
+        silence = span(policy.silence)
+        for boundary in boundaries:
+            for mark in _bracket(boundary.at, ranks, estimates, silence):
+                chosen.setdefault(mark.at, mark)
+    chosen |= {mark.at: mark for mark in declared}
+    if declared or len(ranks) > 1:
+        machines = [track for track in ranks if not track.marks[0].source.by_person]
+        chosen = {at: _unrounded(mark, machines) for at, mark in chosen.items()}
+    return Counting([chosen[at] for at in sorted(chosen)], notes)
+
+
+def _tracks(
+    boundaries: Sequence[Boundary], breaks: Mapping[Source, Sequence[int]], limits: Limits, policy: Policy
+) -> tuple[list[_Track], list[_Track], dict[int, str]]:
+    """Facts by rank and estimates, each healed within the series it was judged in."""
+    series: dict[Source, dict[tuple[int, Source], Mark]] = {}
+    for boundary in boundaries:
+        for mark in (*boundary.before, *boundary.after):
+            series.setdefault(judged_with(mark.source), {})[mark.at, mark.source] = mark
+    notes: dict[int, str] = {}
+    ranked: dict[int, list[Mark]] = {}
+    estimates: list[Mark] = []
+    for source, found in series.items():
+        softened = limits.softened() if source.by_person else limits
+        healed = heal([found[key] for key in sorted(found)], softened, breaks.get(source, ()))
+        notes |= healed.notes
+        for mark in healed.marks:
+            (estimates if mark.source is Source.ESTIMATE else ranked.setdefault(policy.rank(mark.source), [])).append(
+                mark
+            )
+    facts = [_track(ranked[rank]) for rank in sorted(ranked)]
+    return facts, [_track(estimates)] if estimates else [], notes
+
+
+def _track(marks: list[Mark]) -> _Track:
+    marks.sort()
+    return _Track([mark.at for mark in marks], marks)
+
+
+def _bracket(at: int, ranks: Sequence[_Track], estimates: Sequence[_Track], silence: int) -> list[Mark]:
+    """The counting readings next to an instant, on either side."""
+    left: Mark | None = None
+    right: Mark | None = None
+    for track in ranks:
+        left, right = _closer(left, right, track, at)
+        if left and right and right.at - left.at <= silence:
+            break
+    for track in estimates:
+        before, after = _closer(left, right, track, at)
+        if right is None:
+            left, right = before, after
+        elif left is None:
+            left = before
+    return [mark for mark in (left, right) if mark]
+
+
+def _closer(left: Mark | None, right: Mark | None, track: _Track, at: int) -> tuple[Mark | None, Mark | None]:
+    """The same two readings, or nearer ones of another track."""
+    ats, marks = track
+    after = bisect_left(ats, at)
+    before = bisect_right(ats, at) - 1
+    if before >= 0 and (left is None or ats[before] > left.at):
+        left = marks[before]
+    if after < len(ats) and (right is None or ats[after] < right.at):
+        right = marks[after]
+    return left, right
+
+
+def _unrounded(mark: Mark, machines: Sequence[_Track]) -> Mark:
+    """People leave out or round up decimals: put their value between the machines' ones that stand beside it."""
+    if not mark.source.by_person:
+        return mark
+    for track in machines:
+        before, after = _closer(None, None, track, mark.at)
+        slack = max(coarseness(mark.value), *(coarseness(near.value) for near in (before, after) if near))
+        if before and 0 < before.value - mark.value <= slack:
+            return mark._replace(value=before.value)
+        if after and 0 < mark.value - after.value <= slack:
+            return mark._replace(value=after.value)
+    return mark
+
+
+def good(at: int, value: int, source: Source) -> Mark:
+    """A mark that stands beyond doubt."""
+    return Mark(at, value, Quality.GOOD, source)

@@ -1,0 +1,197 @@
+"""The readings next to given instants, the breaks near them, and where stuck runs began: one probe of the key each."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from ingest.chain import Mark, judged_with
+from ingest.consumption import Boundary
+from ingest.healing import LONGEST_DETOUR
+from ingest.judge import Limits, advance
+from ingest.model import Quality, Source
+from storage.instants import micros_cursor
+
+BEYOND = 8
+"""Breaks looked up on either side of the cuts: a detour around the first or last cut has its ends there."""
+
+MOST_BREAKS = 4000
+"""Of one source of a register within the cuts; a register that breaks more often than that has no counting at all."""
+
+_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
+
+_SOURCES = """
+SELECT r.id, s.id FROM unnest(%(registers)s::int[]) AS r(id) CROSS JOIN unnest(%(sources)s::smallint[]) AS s(id)
+WHERE EXISTS (SELECT FROM reading WHERE register_id = r.id AND source = s.id)
+"""
+
+_BREAKS = f"""
+SELECT a.n, a.source, d.taken_at
+FROM (SELECT n, register_id, source, {_MICROS.format("low")} AS low, {_MICROS.format("high")} AS high,
+             {_MICROS.format("%(first)s::bigint")} AS first, {_MICROS.format("%(last)s::bigint")} AS last
+      FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(low)s::bigint[], %(high)s::bigint[])
+           AS u(n, register_id, source, low, high)) a
+CROSS JOIN LATERAL (
+    (SELECT taken_at FROM discontinuity
+     WHERE register_id = a.register_id AND source = a.source AND taken_at < a.first AND taken_at > a.low
+     ORDER BY taken_at DESC LIMIT {BEYOND})
+    UNION ALL
+    (SELECT taken_at FROM discontinuity
+     WHERE register_id = a.register_id AND source = a.source AND taken_at >= greatest(a.first, a.low)
+       AND taken_at <= least(a.last, a.high)
+     ORDER BY taken_at LIMIT {MOST_BREAKS})
+    UNION ALL
+    (SELECT taken_at FROM discontinuity
+     WHERE register_id = a.register_id AND source = a.source AND taken_at > a.last AND taken_at <= a.high
+     ORDER BY taken_at LIMIT {BEYOND})
+) d
+"""
+
+_BOUNDARIES = f"""
+SELECT a.n, s.source, b.taken_at, b.value, b.quality, x.taken_at, x.value, x.quality
+FROM (SELECT n, register_id, {_MICROS.format("at")} AS at, {_MICROS.format("low")} AS low,
+             {_MICROS.format("high")} AS high
+      FROM unnest(%(n)s::int[], %(registers)s::int[], %(at)s::bigint[], %(low)s::bigint[], %(high)s::bigint[])
+           AS u(n, register_id, at, low, high)) a
+JOIN unnest(%(present_registers)s::int[], %(present_sources)s::smallint[]) AS s(register_id, source)
+     ON s.register_id = a.register_id
+LEFT JOIN LATERAL (
+    SELECT taken_at, value, quality FROM reading
+    WHERE register_id = a.register_id AND source = s.source AND taken_at <= a.at AND taken_at >= a.low
+      AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) b ON true
+LEFT JOIN LATERAL (
+    SELECT taken_at, value, quality FROM reading
+    WHERE register_id = a.register_id AND source = s.source AND taken_at >= a.at AND taken_at <= a.high
+      AND quality <> 2 ORDER BY taken_at LIMIT 1) x ON true
+"""
+
+# d: the last reading that shows another value; f: the first that shows this one after it.
+_RUN_STARTS = f"""
+SELECT a.n, f.taken_at, f.value, f.quality
+FROM (SELECT n, register_id, source, value, {_MICROS.format("at")} AS at, {_MICROS.format("low")} AS low
+      FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(values)s::bigint[], %(at)s::bigint[],
+                  %(low)s::bigint[]) AS u(n, register_id, source, value, at, low)) a
+LEFT JOIN LATERAL (
+    SELECT taken_at FROM reading
+    WHERE register_id = a.register_id AND source = a.source AND taken_at < a.at AND taken_at >= a.low
+      AND value <> a.value AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) d ON true
+CROSS JOIN LATERAL (
+    SELECT taken_at, value, quality FROM reading
+    WHERE register_id = a.register_id AND source = a.source AND taken_at <= a.at AND taken_at >= a.low
+      AND (d.taken_at IS NULL OR taken_at > d.taken_at) AND quality <> 2 ORDER BY taken_at LIMIT 1) f
+ORDER BY a.n
+"""
+
+Present = Sequence[tuple[int, int]]
+"""(register, source) of which there are readings."""
+
+
+class Ask(NamedTuple):
+    """Where to look: a register, and from when to when its meter stood there (µs)."""
+
+    register_id: int
+    low: int
+    high: int
+
+
+class Run(NamedTuple):
+    """Readings of one value up to `at`, to be followed back to the first of them, not before `low`."""
+
+    register_id: int
+    source: Source
+    value: int
+    at: int
+    low: int
+
+
+async def sources(conn: psycopg.AsyncConnection[Any], registers: Collection[int]) -> Present:
+    """Which sources ever gave readings of these registers."""
+    asked = {"registers": sorted(set(registers)), "sources": [int(source) for source in Source]}
+    return await (await conn.execute(_SOURCES, asked, binary=True)).fetchall()
+
+
+async def breaks(
+    conn: psycopg.AsyncConnection[Any], spans: Sequence[Ask], present: Present, first: int, last: int
+) -> list[dict[Source, list[int]]]:
+    """For each span the instants at which its counting may be broken, by judged series, in order."""
+    asks = [(n, span, source) for n, span in enumerate(spans) for register, source in present if register == span[0]]
+    found: list[dict[Source, list[int]]] = [{} for _ in spans]
+    cursor = micros_cursor(conn)
+    await cursor.execute(
+        _BREAKS,
+        {
+            "n": [n for n, _, _ in asks],
+            "registers": [span.register_id for _, span, _ in asks],
+            "sources": [source for _, _, source in asks],
+            "low": [span.low for _, span, _ in asks],
+            "high": [span.high for _, span, _ in asks],
+            "first": first,
+            "last": last,
+        },
+    )
+    for n, source, at in await cursor.fetchall():
+        insort(found[n].setdefault(judged_with(Source(source)), []), at)
+    return found
+
+
+async def boundaries(
+    conn: psycopg.AsyncConnection[Any], asks: Sequence[tuple[Ask, int]], present: Present
+) -> list[Boundary]:
+    """For each instant the nearest good readings of every source at or before and at or after it."""
+    cursor = micros_cursor(conn)
+    await cursor.execute(
+        _BOUNDARIES,
+        {
+            "n": list(range(len(asks))),
+            "registers": [ask.register_id for ask, _ in asks],
+            "at": [at for _, at in asks],
+            "low": [ask.low for ask, _ in asks],
+            "high": [ask.high for ask, _ in asks],
+            "present_registers": [register for register, _ in present],
+            "present_sources": [source for _, source in present],
+        },
+    )
+    before: dict[int, list[Mark]] = defaultdict(list)
+    after: dict[int, list[Mark]] = defaultdict(list)
+    for n, source, at_b, value_b, quality_b, at_a, value_a, quality_a in await cursor.fetchall():
+        if at_b is not None:
+            before[n].append(Mark(at_b, value_b, Quality(quality_b), Source(source)))
+        if at_a is not None:
+            after[n].append(Mark(at_a, value_a, Quality(quality_a), Source(source)))
+    return [Boundary(at, tuple(before[n]), tuple(after[n])) for n, (_, at) in enumerate(asks)]
+
+
+def jumps(ask: Ask, limits: Limits, breaks: Mapping[Source, Sequence[int]], found: Sequence[Boundary]) -> list[Run]:
+    """What may be stuck: a machine's readings before a jump that is too fast from the last of them."""
+    broken = {at - 1 for instants in breaks.values() for at in instants}
+    return [
+        Run(ask.register_id, before.source, before.value, before.at, max(ask.low, after.at - LONGEST_DETOUR))
+        for boundary in found
+        if boundary.at in broken
+        for before in boundary.before
+        for after in boundary.after
+        if before.source is after.source and not before.source.by_person and before.value < after.value
+        if advance(limits, after.at - before.at, before.value, after.value) is None
+    ]
+
+
+async def run_starts(conn: psycopg.AsyncConnection[Any], runs: Sequence[Run]) -> list[Mark]:
+    """The first reading of each run, in the same order."""
+    cursor = micros_cursor(conn)
+    await cursor.execute(
+        _RUN_STARTS,
+        {
+            "n": list(range(len(runs))),
+            "registers": [run.register_id for run in runs],
+            "sources": [int(run.source) for run in runs],
+            "values": [run.value for run in runs],
+            "at": [run.at for run in runs],
+            "low": [min(run.low, run.at) for run in runs],
+        },
+    )
+    rows = await cursor.fetchall()
+    return [Mark(at, value, Quality(quality), runs[n].source) for n, at, value, quality in rows]
