@@ -22,6 +22,7 @@ from rich.live import Live
 from rich.logging import RichHandler
 from rich.table import Table
 
+import collectors.cli
 import simulators.cli
 import storage.cli
 from api.app import create_app
@@ -67,9 +68,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AMR_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    database_url: SecretStr | None = Field(
-        default=None, description="PostgreSQL or TimescaleDB; none: an embedded one"
-    )
+    database_url: SecretStr | None = Field(default=None, description="PostgreSQL or TimescaleDB; none: an embedded one")
     data: Path = Field(default_factory=_data_folder, description="Folder of the embedded database")
     mqtt_url: SecretStr | None = Field(default=None, description="Broker, mqtt:// or mqtts://; none: no subscription")
     mqtt_client_id: str = Field(default="amr", description="Fixed name of this process's session at the broker")
@@ -103,10 +102,10 @@ app.command("migrate")(storage.cli.migrate)
 app.add_typer(storage.cli.fleet, name="fleet")
 app.add_typer(storage.cli.token, name="token")
 app.add_typer(simulators.cli.app)
-meter = typer.Typer(no_args_is_help=True, help="One meter: exchange it, change its ratio.")
-meter.command("exchange")(storage.cli.exchange_meter)
-meter.command("ratio")(storage.cli.change_ratio)
-app.add_typer(meter, name="meter")
+app.add_typer(collectors.cli.catalog, name="catalog")
+app.add_typer(collectors.cli.meter, name="meter")
+collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
+collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
 
 
 @app.callback()
