@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.errors import AmrError, Misconfigured, StoreRejected, StoreUnavailable
+from storage import timescale
 from storage.embedded import embedded_server
 
 _log = logging.getLogger(__name__)
@@ -105,7 +106,10 @@ def _complete(settings: DatabaseSettings) -> str:
             f"AMR_DATABASE_URL is not a PostgreSQL connection string ({e}); write postgresql://user@host:5432/database"
         ) from e
     timeout = int(settings.statement_timeout / timedelta(milliseconds=1))
-    ours = f"-c timezone=UTC -c jit=off -c statement_timeout={timeout} -c idle_in_transaction_session_timeout=5min"
+    ours = (
+        f"-c timezone=UTC -c jit=off -c statement_timeout={timeout} -c idle_in_transaction_session_timeout=5min"
+        f" -c {timescale.SESSION}"
+    )
     defaults: dict[str, Any] = {
         "application_name": settings.application_name,
         "connect_timeout": _CONNECT_TIMEOUT,

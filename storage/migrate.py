@@ -6,6 +6,7 @@ Two processes that start at once are safe: one waits at an advisory lock of the 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from typing import Any
 import psycopg
 
 from ingest.errors import Misconfigured
+from storage import timescale
 from storage.database import Database
+from storage.policy import StoragePolicy
 
+_log = logging.getLogger(__name__)
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('amr migrate ' || current_schema(), 0))"
 _TABLE = """
@@ -50,12 +54,16 @@ def shipped() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-async def migrate(database: Database) -> list[str]:
+async def migrate(database: Database, policy: StoragePolicy | None = None) -> list[str]:
     """Bring the schema up to this version; gives the names of what was applied, oldest first.
 
+    Afterwards the history is laid out as the policy says (see `storage.timescale.adapt`), whatever was applied.
     Raises Misconfigured when an applied file was changed since, or the database is newer than the code.
     """
-    return await apply(database, shipped())
+    applied = await apply(database, shipped())
+    for said in await timescale.adapt(database, policy or StoragePolicy(), largest=timescale.SMALL):
+        _log.info("storage: %s", said)
+    return applied
 
 
 async def unapplied(database: Database) -> list[str]:
