@@ -6,7 +6,6 @@ lets short ones pass and waits out its timeout when the peer hangs up. What exce
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import TYPE_CHECKING
 
@@ -14,22 +13,18 @@ from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerAscii
 from pymodbus.pdu import DecodePDU
 
+from collectors.bus import Bus
 from collectors.catalog import Catalog
-from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
-from collectors.link import Answer, LineDown, Link, Silent
+from collectors.line_settings import LineKind, settings_of, unit_of_meter
+from collectors.link import Answer, Link, Silent
 from collectors.meter_plan import MeterPlan, Step, take
-from collectors.modbus_frames import Framing, Garbled, Mbap, Question, Rtu, checked
-from collectors.serial_port import open_port
-from collectors.wire import Wire
+from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked
 from ingest.delivery import Reject
 from ingest.errors import AmrError, Busy, Malformed, Refused
 from ingest.model import Line, Polled
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-_TALKATIVE = 2.0
-"""A line that does not fall silent for this many seconds is hung up."""
 
 _SPLIT = (ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_VALUE)
 _BUSY = (ExcCodes.ACKNOWLEDGE, ExcCodes.DEVICE_BUSY)
@@ -64,29 +59,20 @@ class Ascii:
 class ModbusLink:
     """One Modbus line. Remembers over reconnects what each meter refused and when it may be asked again."""
 
-    def __init__(self, line: Line, catalog: Catalog) -> None:
-        self._line = line
+    def __init__(self, line: Line, catalog: Catalog, bus: Bus | None = None) -> None:
         self._catalog = catalog
         self._settings = settings_of(line)
+        self._bus = bus or Bus(line.name, self._settings)
         self._framing = _framing(self._settings.kind)
-        self._wire: Wire | None = None
         self._plans: dict[str, tuple[Polled, MeterPlan]] = {}
-        self._ask_after: dict[int, float] = {}
-        self._free_at = 0.0
-        self._unsettled = False
 
     async def open(self) -> None:
         """Connect, and let the line settle."""
-        await self.close()
-        self._wire = await connect(self._settings)
-        self._unsettled = self._settings.kind is not LineKind.TCP
-        self._free_at = asyncio.get_running_loop().time() + self._settings.connect_pause
+        await self._bus.open()
 
     async def close(self) -> None:
         """Hang up."""
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        self._bus.close()
 
     async def read(self, meter: Polled) -> Answer:
         """Poll one meter by its plan."""
@@ -144,61 +130,16 @@ class ModbusLink:
 
     async def _exchange(self, question: Question, timeout: float, pause: float) -> bytes:
         """Ask when the line is free and settled; give the answer PDU, which may be a refusal."""
-        wire = self._wire
-        if wire is None:
-            raise LineDown(f"line {self._line.name} is not open")
-        settings = self._settings
-        if self._free_at or self._unsettled or question.unit in self._ask_after:
-            await self._wait_for_turn(wire, question.unit)
+        settings, framing = self._settings, self._framing
         patience = (settings.timeout or timeout) + settings.frame_time(question.size)
-        try:
-            return await wire.ask(self._framing.frame(question), self._framing.answer, patience)
-        except Garbled:
-            await self.close()
-            raise
-        except Silent as error:
-            raise self._silence(wire, question, patience) from error
-        finally:
-            rest = settings.frame_pause(pause)
-            self._free_at = asyncio.get_running_loop().time() + rest if rest else 0.0
-
-    async def _wait_for_turn(self, wire: Wire, unit: int) -> None:
-        """Keep the pause between frames; after a failure also wait for silence, and for a late answer of this unit."""
-        now = asyncio.get_running_loop().time()
-        rest = max(self._free_at, self._ask_after.pop(unit, 0.0)) - now
-        if rest > 0:
-            await asyncio.sleep(rest)
-        if self._unsettled:
-            if not await wire.quiet(self._settings.quiet, _TALKATIVE):
-                await self.close()
-                raise LineDown(f"line {self._line.name} does not fall silent for {self._settings.quiet} s")
-            self._unsettled = False
-
-    def _silence(self, wire: Wire, question: Question, patience: float) -> AmrError:
-        """What the end of our patience means: a silent meter, or one that was heard badly."""
-        if not isinstance(self._framing, Mbap):
-            self._unsettled = True
-            if self._settings.late:
-                self._ask_after[question.unit] = asyncio.get_running_loop().time() + self._settings.late
-            if damaged := self._framing.verdict(wire.heard):
-                return damaged
-        return Silent(f"unit {question.unit} did not answer within {patience:.2f} s")
-
-
-async def connect(settings: LineSettings) -> Wire:
-    """A wire to the line. Raises LineDown with the reason."""
-    wire = Wire()
-    try:
-        async with asyncio.timeout(settings.connect_timeout):
-            if settings.kind.is_serial:
-                await open_port(settings.serial_port, wire)
-            else:
-                await asyncio.get_running_loop().create_connection(lambda: wire, settings.host, settings.port)
-    except TimeoutError as error:
-        raise LineDown(f"{settings.where} took no connection within {settings.connect_timeout} s") from error
-    except OSError as error:
-        raise LineDown(f"cannot connect to {settings.where}: {error.strerror or error}") from error
-    return wire
+        return await self._bus.ask(
+            question.unit,
+            framing.frame(question),
+            framing.answer,
+            framing.verdict,
+            patience,
+            settings.frame_pause(pause),
+        )
 
 
 def modbus_link(line: Line, catalog: Catalog) -> Link:

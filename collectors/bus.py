@@ -1,0 +1,129 @@
+"""Turn-taking on one wire, whatever is spoken on it: pauses, patience, draining, late answers. One for all protocols.
+
+A question is asked only when the line is free and settled. After a failure the line must fall silent first, and
+whoever failed is left alone for so long as its answer may still come: it would be taken for another question's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+from collectors.line_settings import LineKind, LineSettings
+from collectors.link import LineDown, Silent
+from collectors.modbus_frames import Garbled
+from collectors.serial_port import SerialTransport, open_port
+from collectors.wire import Wire
+from ingest.errors import AmrError
+
+_Answer = TypeVar("_Answer")
+_TALKATIVE = 2.0
+"""A line that does not fall silent for this many seconds is hung up."""
+
+
+class Bus:
+    """One wire with its settings. `ask` must not be called while another `ask` waits: the line's owner sees to that."""
+
+    def __init__(self, name: str, settings: LineSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self._wire: Wire | None = None
+        self._transport: SerialTransport | None = None
+        self._shared = settings.kind is not LineKind.TCP
+        self._ask_after: dict[Hashable, float] = {}
+        self._free_at = 0.0
+        self._unsettled = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody opened it and nobody hung up since."""
+        return self._wire is not None
+
+    @property
+    def heard(self) -> bytes:
+        """What came since the last question: for the report after a failure."""
+        return b"" if self._wire is None else self._wire.heard
+
+    async def open(self) -> None:
+        """Connect, and let the line settle. LineDown says why that failed."""
+        self.close()
+        self._wire, self._transport = await connect(self.settings)
+        self._unsettled = self._shared
+        self._free_at = asyncio.get_running_loop().time() + self.settings.connect_pause
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = self._transport = None
+
+    async def ask(
+        self,
+        who: Hashable,
+        request: bytes,
+        find: Callable[[bytes], _Answer | None],
+        verdict: Callable[[bytes], AmrError | None],
+        patience: float,
+        pause: float,
+    ) -> _Answer:
+        """Send when it is our turn and give what `find` makes of the bytes that come.
+
+        `who` is the device asked. `pause` is the silence kept afterwards. When `patience` ends, `verdict` says what was
+        wrong with the bytes heard; when it finds nothing wrong, the device is Silent.
+        """
+        wire = self._wire
+        if wire is None:
+            raise LineDown(f"line {self.name} is not open")
+        if self._free_at or self._unsettled or who in self._ask_after:
+            await self._wait_for_turn(wire, who)
+        try:
+            return await wire.ask(request, find, patience)
+        except Garbled:
+            self.close()
+            raise
+        except Silent as error:
+            raise self._silence(wire, who, verdict, patience) from error
+        finally:
+            self._free_at = asyncio.get_running_loop().time() + pause if pause else 0.0
+
+    async def _wait_for_turn(self, wire: Wire, who: Hashable) -> None:
+        """Keep the pause between frames; after a failure also wait for silence, and for a late answer of this one."""
+        now = asyncio.get_running_loop().time()
+        rest = max(self._free_at, self._ask_after.pop(who, 0.0)) - now
+        if rest > 0:
+            await asyncio.sleep(rest)
+        if self._unsettled:
+            if not await wire.quiet(self.settings.quiet, _TALKATIVE):
+                self.close()
+                raise LineDown(f"line {self.name} does not fall silent for {self.settings.quiet} s")
+            self._unsettled = False
+
+    def _silence(
+        self, wire: Wire, who: Hashable, verdict: Callable[[bytes], AmrError | None], patience: float
+    ) -> AmrError:
+        """What the end of our patience means: a silent meter, or one that was heard badly."""
+        if self._shared:
+            self._unsettled = True
+            if self.settings.late:
+                self._ask_after[who] = asyncio.get_running_loop().time() + self.settings.late
+            if damaged := verdict(wire.heard):
+                return damaged
+        return Silent(f"unit {who} did not answer within {patience:.2f} s")
+
+
+async def connect(settings: LineSettings) -> tuple[Wire, SerialTransport | None]:
+    """A wire to the line, and its port when it is one of this machine. Raises LineDown with the reason."""
+    wire = Wire()
+    port = None
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            if settings.kind.is_serial:
+                port = await open_port(settings.serial_port, wire)
+            else:
+                await asyncio.get_running_loop().create_connection(lambda: wire, settings.host, settings.port)
+    except TimeoutError as error:
+        raise LineDown(f"{settings.where} took no connection within {settings.connect_timeout} s") from error
+    except OSError as error:
+        raise LineDown(f"cannot connect to {settings.where}: {error.strerror or error}") from error
+    return wire, port
