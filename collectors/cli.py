@@ -141,7 +141,7 @@ def _values(model: Model, words: dict[str, bytes], raw: bool) -> Table:
 
 def _said(value: Decimal | None, seen: bytes | None) -> str:
     if value is not None:
-        return f"{value:f}"
+        return f"{value.normalize():f}"
     return "refused" if seen is None else "not available"
 
 

@@ -7,36 +7,51 @@ the meter meant to say; nothing is rounded beyond that.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from math import frexp, isfinite
+from typing import Any
 
 from collectors.meter_model import Kind, Model, ModelRegister, Order, SerialRegister
 from ingest.errors import Malformed
 
-Decoder = Callable[[bytes, int], Decimal | None]
-"""Takes the bytes of a block and the offset of the register's first byte in it."""
-
 _FLOAT32 = struct.Struct(">f")
 _FLOAT_BITS = 24
+_LEAST_EXPONENT = -10
+"""From 1/2048 up at most 12 decimals surely suffice."""
 _ONE = Decimal(1)
 
+Convert = Callable[[Any], Decimal | None]
+"""Makes the value of what was unpacked: a whole number, a float, or the bytes of a register of unusual order."""
 
-def decoder(register: ModelRegister) -> Decoder:
-    """A function that reads this register out of a block. It raises Malformed for BCD with a digit above 9."""
-    raw = _raw(register)
-    number = _from_float(register) if register.kind.is_float else _from_whole(register)
-    return lambda data, offset: number(raw(data, offset))
+
+@dataclass(frozen=True, slots=True)
+class BlockDecoder:
+    """Takes registers out of a block's bytes: one unpacking for all of them, then each number to its value."""
+
+    channels: tuple[str, ...]
+    unpack: Callable[[bytes], tuple[Any, ...]]
+    converts: tuple[Convert, ...]
+
+
+def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0) -> BlockDecoder:
+    """For a block that begins at wire address `first` and, in the bytes given, after `head` others.
+
+    The converters raise Malformed for BCD with a digit above 9. Registers must stand in order of their addresses.
+    """
+    layout, at = f">{head}x", first
+    for register in registers:
+        layout += f"{2 * (register.address - at)}x{_format(register)}"
+        at = register.end
+    unpack = struct.Struct(layout).unpack_from
+    return BlockDecoder(tuple(one.channel for one in registers), unpack, tuple(_convert(one) for one in registers))
 
 
 def decode(register: ModelRegister, words: bytes) -> Decimal | None:
     """The value of one register's own words (big-endian 16-bit words as they came over the wire)."""
-    return decoder(register)(words, 0)
-
-
-def raw_number(register: ModelRegister, words: bytes) -> int | float:
-    """The number before scaling, for a person to look at."""
-    return _raw(register)(words, 0)
+    (raw,) = struct.unpack(">" + _format(register), words)
+    return _convert(register)(raw)
 
 
 def serial_number(place: SerialRegister, words: bytes) -> str | None:
@@ -59,36 +74,104 @@ def disagreements(model: Model) -> Iterator[str]:
 
 
 def shortest(value: float) -> Decimal:
-    """The shortest decimal that a float32 of this value is nearest to. `value` must be finite and a float32."""
-    if not value:
-        return Decimal(0)
-    steps = _STEPS.get(frexp(value)[1])
-    if steps is None:
-        return _shortest_of_extremes(value)
-    (scale, unit), fewer = steps
-    number = round(value * scale)
-    for scale, unit_of_fewer, slack in fewer:
-        exact = value * scale
-        candidate = round(exact)
-        if not -slack < candidate - exact < slack:
-            break
-        number, unit = candidate, unit_of_fewer
-    return Decimal(number) * unit
+    """The shortest decimal (up to zeros at its end) that a float32 of this value is nearest to; it must be finite."""
+    return _from_float32(_ONE)(value) or Decimal(0)
 
 
-def _steps(exponent: int) -> tuple[tuple[float, Decimal], tuple[tuple[float, Decimal, float], ...]]:
-    """For floats in [2^(exponent-1), 2^exponent): decimals that surely suffice, then ever fewer with their tolerance.
+def _format(register: ModelRegister) -> str:
+    """How struct unpacks it: as its number when the order is the usual one, else as bytes."""
+    kind = register.kind
+    if kind.is_bcd or (register.word_order, register.byte_order) != (Order.HIGH_FIRST, Order.HIGH_FIRST):
+        return f"{2 * register.words}s"
+    return _number_format(kind)
 
-    Two float32 neighbours there are 2^(exponent-24) apart; a decimal nearer than half of that reads back as the float.
+
+def _number_format(kind: Kind) -> str:
+    if kind.is_float:
+        return "f" if kind is Kind.FLOAT32 else "d"
+    code = {1: "h", 2: "i", 4: "q"}[kind.words]
+    return code if kind.is_signed else code.upper()
+
+
+def _convert(register: ModelRegister) -> Convert:
+    """From what `_format` unpacks to the value."""
+    if register.kind.is_bcd:
+        return _from_bcd(register)
+    if register.kind is Kind.FLOAT32:
+        number = _from_float32(register.factor, _codes(register))
+    elif register.kind is Kind.FLOAT64:
+        number = _from_float64(register.factor, _codes(register))
+    else:
+        number = _from_whole(register.factor, _codes(register))
+    if not _format(register).endswith("s"):
+        return number
+    reorder, unpack = _reorder(register), struct.Struct(">" + _number_format(register.kind)).unpack
+    return lambda words: number(unpack(reorder(words))[0])
+
+
+def _codes(register: ModelRegister) -> frozenset[int | float]:
+    """The raw codes for "no value" as numbers of the register's own type."""
+    size, unpack = 2 * register.words, struct.Struct(">" + _number_format(register.kind)).unpack
+    return frozenset(unpack(code.to_bytes(size, "big"))[0] for code in register.not_available)
+
+
+def _from_whole(factor: Decimal, codes: frozenset[int | float]) -> Convert:
+    if not codes:
+        return lambda number: Decimal(number) * factor
+    return lambda number: None if number in codes else Decimal(number) * factor
+
+
+def _from_float64(factor: Decimal, codes: frozenset[int | float]) -> Convert:
+    return lambda value: Decimal(repr(value)) * factor if isfinite(value) and value not in codes else None
+
+
+def _from_bcd(register: ModelRegister) -> Convert:
+    reorder, factor, size = _reorder(register), register.factor, 2 * register.words
+    codes = {code.to_bytes(size, "big") for code in register.not_available} | {b"\xff" * size}
+
+    def value(words: bytes) -> Decimal | None:
+        digits = reorder(words)
+        if digits in codes:
+            return None
+        if not digits.hex().isdecimal():
+            raise Malformed(f"{register.channel} at {register.address:#06x} is {digits.hex()}, which is not BCD")
+        return int(digits.hex()) * factor
+
+    return value
+
+
+def _from_float32(factor: Decimal, codes: frozenset[int | float] = frozenset()) -> Convert:
+    """Two tries suffice: with so few decimals that at most one number fits between the neighbours, else with one more.
+
+    Two float32 neighbours in [2^(e-1), 2^e) are 2^(e-24) apart; a decimal nearer than half of that reads back as the
+    float. All products are exact: 24 bits times 5^12 (the powers of two cost none) fit the 53 of a double.
     """
+    steps = {exponent: _steps(exponent, factor) for exponent in range(_LEAST_EXPONENT, _FLOAT_BITS + 1)}
+
+    def number(value: float) -> Decimal | None:
+        step = steps.get(frexp(value)[1])
+        if step is None or value in codes or not value or value - value:
+            return rare(value)
+        few, slack, few_unit, enough, unit = step
+        exact = value * few
+        whole = round(exact)
+        if -slack < whole - exact < slack:
+            return Decimal(whole) * few_unit
+        return Decimal(round(value * enough)) * unit
+
+    def rare(value: float) -> Decimal | None:
+        if value in codes or not isfinite(value):
+            return None
+        return _shortest_of_extremes(value) * factor if value else Decimal(0)
+
+    return number
+
+
+def _steps(exponent: int, factor: Decimal) -> tuple[float, float, Decimal, float, Decimal]:
     half = 2.0 ** (exponent - _FLOAT_BITS - 1)
-    enough = next(places for places in range(20) if half * 10.0**places > 0.5)
-    fewer = ((10.0**places, _ONE.scaleb(-places), half * 10.0**places) for places in range(enough - 1, -1, -1))
-    return (10.0**enough, _ONE.scaleb(-enough)), tuple(fewer)
-
-
-_STEPS = {exponent: _steps(exponent) for exponent in range(_FLOAT_BITS + 1)}
-"""0.5 to 16 777 216: scaled by at most 10^8 these products are exact in a double (24 + 27 bits)."""
+    enough = next(places for places in range(1, 12) if half * 10.0**places > 0.5)
+    few = enough - 1
+    return 10.0**few, half * 10.0**few, factor.scaleb(-few), 10.0**enough, factor.scaleb(-enough)
 
 
 def _shortest_of_extremes(value: float) -> Decimal:
@@ -97,43 +180,13 @@ def _shortest_of_extremes(value: float) -> Decimal:
     return Decimal(next(text for text in texts if _FLOAT32.pack(float(text)) == packed))
 
 
-def _raw(register: ModelRegister) -> Callable[[bytes, int], int | float]:
-    """The number as packed, whatever the order of its words and bytes."""
-    kind, size = register.kind, 2 * register.words
-    if kind.is_bcd:
-        return _raw_bcd(register)
-    code = {Kind.FLOAT32: "f", Kind.FLOAT64: "d"}.get(kind) or {2: "h", 4: "i", 8: "q"}[size]
-    if not kind.is_signed and not kind.is_float:
-        code = code.upper()
-    unpack = struct.Struct(">" + code).unpack_from
-    if (register.word_order, register.byte_order) == (Order.HIGH_FIRST, Order.HIGH_FIRST):
-        return lambda data, offset: unpack(data, offset)[0]
-    reorder = _reorder(register)
-    return lambda data, offset: unpack(reorder(data[offset : offset + size]))[0]
-
-
-def _raw_bcd(register: ModelRegister) -> Callable[[bytes, int], int]:
-    size, reorder = 2 * register.words, _reorder(register)
-    codes = {code.to_bytes(size, "big") for code in register.not_available} | {b"\xff" * size}
-
-    def raw(data: bytes, offset: int) -> int:
-        words = reorder(data[offset : offset + size])
-        if words in codes:
-            return -1
-        if not words.hex().isdecimal():
-            raise Malformed(f"{register.channel} at {register.address:#06x} is {words.hex()}, which is not BCD")
-        return int(words.hex())
-
-    return raw
-
-
 def _reorder(register: ModelRegister) -> Callable[[bytes], bytes]:
     """Bring a register's bytes to big-endian."""
     low_word, low_byte = register.word_order is Order.LOW_FIRST, register.byte_order is Order.LOW_FIRST
     if low_word and low_byte:
         return lambda words: words[::-1]
     if low_word:
-        return _reversed_words
+        return lambda words: words[2:] + words[:2] if len(words) == 4 else _reversed_words(words)
     if low_byte:
         return lambda words: _reversed_words(words)[::-1]
     return lambda words: words
@@ -141,32 +194,3 @@ def _reorder(register: ModelRegister) -> Callable[[bytes], bytes]:
 
 def _reversed_words(words: bytes) -> bytes:
     return b"".join([words[at : at + 2] for at in range(len(words) - 2, -1, -2)])
-
-
-def _from_whole(register: ModelRegister) -> Callable[[int | float], Decimal | None]:
-    factor, bits = register.factor, 16 * register.words
-    codes = register.not_available
-    if register.kind.is_signed:
-        codes = frozenset(code - (1 << bits) if code >> (bits - 1) else code for code in codes)
-    if register.kind.is_bcd:
-        codes = frozenset({-1})
-    return lambda number: None if number in codes else Decimal(number) * factor
-
-
-def _from_float(register: ModelRegister) -> Callable[[int | float], Decimal | None]:
-    factor = None if register.factor == 1 else register.factor
-    words = 2 * register.words
-    code = ">f" if words == 4 else ">d"
-    codes = frozenset(struct.unpack(code, one.to_bytes(words, "big"))[0] for one in register.not_available)
-    exact = shortest if words == 4 else _shortest_double
-
-    def number(value: int | float) -> Decimal | None:
-        if value in codes or not isfinite(value):
-            return None
-        return exact(value) if factor is None else exact(value) * factor
-
-    return number
-
-
-def _shortest_double(value: float) -> Decimal:
-    return Decimal(repr(value))

@@ -77,6 +77,7 @@ class Owner:
         self._reopen_at: datetime | None = None
         self._reopen_pause = FIRST_REOPEN
         self._silent = 0
+        self._report = partial(report, line.name)
 
     def update(self, meters: Iterable[Polled]) -> None:
         """The meters asked from now on. One that is new or changed is asked at once; the others keep their turn."""
@@ -114,18 +115,20 @@ class Owner:
 
     async def _turn(self) -> None:
         """One step: a question, else the meter whose turn it is, else a rest."""
-        if self._questions or self._next_due() is not None:
-            if not self._open and not await self._reopen():
-                return
+        now = self._clock.now()
+        due, probe = self._top(self._due), self._top(self._probes)
+        due = due if due and due.due <= now else None
+        probe = probe if probe and probe.due <= now else None
+        if not (due or probe or self._questions):
+            await self._rest()
+        elif self._open or await self._reopen():
             if self._questions:
                 await self._answer_question()
-            elif turn := self._take():
-                await self._poll(turn)
-        else:
-            await self._rest()
+            else:
+                await self._poll(self._take(due, probe), now)
 
-    async def _poll(self, turn: Turn) -> None:
-        meter, now = turn.meter, self._clock.now()
+    async def _poll(self, turn: Turn, now: datetime) -> None:
+        meter = turn.meter
         turn.due = next_due(now, meter.period, meter.zone, turn.offset)
         try:
             answer = await self._link.read(meter)
@@ -217,7 +220,7 @@ class Owner:
 
     async def _deliver(self, delivery: Delivery) -> None:
         done = await self._door.put(delivery)
-        done.add_done_callback(partial(report, self.line.name))
+        done.add_done_callback(self._report)
 
     def _origin(self, meter: Polled) -> str:
         return f"modbus:{self.line.name}/{meter.address}"
@@ -235,35 +238,30 @@ class Owner:
             turn.due = min(turn.due, next_due(now, turn.meter.period, turn.meter.zone, turn.offset))
             self._place(turn)
 
-    def _next_due(self) -> datetime | None:
-        """When the first meter that is due now was due, None when none is."""
-        now = self._clock.now()
-        tops = [queue[0][0] for queue in (self._due, self._probes) if self._tidy(queue, now)]
-        return min((top for top in tops if top <= now), default=None)
-
-    def _take(self) -> Turn | None:
+    def _take(self, due: Turn | None, probe: Turn | None) -> Turn:
         """Whose turn it is: the longest overdue; a probe of a meter given up once a round, or when all else rests."""
-        now = self._clock.now()
-        due = self._tidy(self._due, now) and self._due[0][0] <= now
-        probe = self._tidy(self._probes, now) and self._probes[0][0] <= now
         if probe and (not due or self._since_probe >= len(self._due)):
             self._since_probe = 0
-            return heapq.heappop(self._probes)[2]
-        if due:
-            self._since_probe += 1
-            return heapq.heappop(self._due)[2]
-        return None
+            heapq.heappop(self._probes)
+            return probe
+        assert due
+        self._since_probe += 1
+        heapq.heappop(self._due)
+        return due
 
-    def _tidy(self, queue: list[tuple[datetime, str, Turn]], now: datetime) -> bool:
-        """Drop entries that no longer stand; True while something is left."""
-        while queue and (self._turns.get(queue[0][1]) is not queue[0][2] or queue[0][2].due != queue[0][0]):
+    def _top(self, queue: list[tuple[datetime, str, Turn]]) -> Turn | None:
+        """The first turn of a queue, after dropping what no longer stands."""
+        while queue:
+            due, serial, turn = queue[0]
+            if turn.due is due and self._turns.get(serial) is turn:
+                return turn
             heapq.heappop(queue)
-        return bool(queue)
+        return None
 
     async def _rest(self) -> None:
         """Until anything is to be done or somebody wakes us; never long, the clock may be corrected."""
         now = self._clock.now()
-        instants = [queue[0][0] for queue in (self._due, self._probes) if self._tidy(queue, now)]
+        instants = [turn.due for queue in (self._due, self._probes) if (turn := self._top(queue))]
         if self._reopen_at is not None:
             instants = [self._reopen_at, *(instant for instant in instants if instant > now)]
         until = min(instants, default=now + timedelta(hours=1))

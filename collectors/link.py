@@ -25,7 +25,7 @@ class Silent(Unreachable):
     code = "timeout"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What one poll of one meter brought.
 

@@ -173,6 +173,10 @@ class Model:
     timeout: float = 1.0
     pause: float = 0.0
 
+    def __hash__(self) -> int:
+        """Cheap, because plans are kept by model; two models of one slug still compare by all they say."""
+        return hash(self.slug)
+
     def register(self, channel: str) -> ModelRegister:
         """The register of a channel; KeyError when the meter has none of its own."""
         for register in self.registers:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
-from collectors.decode import Decoder
+from collectors.decode import BlockDecoder, block_decoder
 from collectors.meter_model import Model
-from collectors.modbus_frames import Question
+from collectors.modbus_frames import Question, question
 from collectors.plan import Block, Cost, plan, split
 from ingest.delivery import Reject
 from ingest.errors import Malformed
@@ -18,11 +19,11 @@ _HEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One read of the plan, made ready: its question and, by channel, where in the answer PDU what is decoded."""
+    """One read of the plan, made ready: its question, and how its answer PDU is decoded."""
 
     block: Block
     question: Question
-    parts: tuple[tuple[str, int, Decoder], ...]
+    decoder: BlockDecoder
 
 
 class MeterPlan:
@@ -40,8 +41,8 @@ class MeterPlan:
 
     def reset(self) -> None:
         """Forget what was refused and ask for everything again."""
-        blocks = plan(self.model.registers, self._cost, self._most, self.model.max_gap)
-        self.steps = [self._step(block) for block in blocks]
+        reads = _reads(self.model, self._cost, self._most)
+        self.steps = [self._step(block, decoder) for block, decoder in reads]
         self.refused = []
 
     def narrow(self, step: Step, why: str, raw: bytes) -> list[Reject]:
@@ -50,7 +51,7 @@ class MeterPlan:
         Gives what has to be reported about a register that left the plan.
         """
         at = self.steps.index(step)
-        self.steps[at : at + 1] = [self._step(block) for block in split(step.block)]
+        self.steps[at : at + 1] = [self._step(block, _decoder(block)) for block in split(step.block)]
         if len(step.block.registers) > 1:
             return []
         [register] = step.block.registers
@@ -65,19 +66,28 @@ class MeterPlan:
             if len(parts) == len(one.parts):
                 values[one.channel] = sum(parts, Decimal(0))
 
-    def _step(self, block: Block) -> Step:
-        pdu = bytes((block.function, *block.address.to_bytes(2, "big"), *block.count.to_bytes(2, "big")))
-        parts = tuple((channel, _HEAD + offset, decode) for channel, offset, decode in block.parts)
-        return Step(block, Question(self.unit, pdu, 2 * block.count), parts)
+    def _step(self, block: Block, decoder: BlockDecoder) -> Step:
+        return Step(block, question(self.unit, block.function, block.address, block.count), decoder)
 
 
 def take(step: Step, pdu: bytes, values: dict[str, Decimal], rejects: list[Reject]) -> None:
     """Decode an answer PDU into `values`; a piece that is no number is rejected alone."""
-    for channel, offset, decode in step.parts:
+    decoder = step.decoder
+    for channel, convert, raw in zip(decoder.channels, decoder.converts, decoder.unpack(pdu), strict=True):
         try:
-            value = decode(pdu, offset)
+            value = convert(raw)
         except Malformed as error:
             rejects.append(Reject("malformed_register", str(error), pdu, channel=channel))
             continue
         if value is not None:
             values[channel] = value
+
+
+@lru_cache(maxsize=512)
+def _reads(model: Model, cost: Cost, most: int) -> tuple[tuple[Block, BlockDecoder], ...]:
+    """Thousands of meters share few plans."""
+    return tuple((block, _decoder(block)) for block in plan(model.registers, cost, most, model.max_gap))
+
+
+def _decoder(block: Block) -> BlockDecoder:
+    return block_decoder(block.registers, block.address, _HEAD)

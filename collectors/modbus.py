@@ -18,7 +18,7 @@ from collectors.catalog import Catalog
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
 from collectors.link import Answer, Link, Silent
 from collectors.meter_plan import MeterPlan, Step, take
-from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked
+from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked, question
 from ingest.delivery import Reject
 from ingest.errors import AmrError, Busy, Malformed, Refused
 from ingest.model import Line, Polled
@@ -36,7 +36,7 @@ class Ascii:
 
     def __init__(self) -> None:
         self._framer = FramerAscii(DecodePDU(False))
-        self._question = Question(0, b"", 0)
+        self._question = question(0, 3, 0, 1)
 
     def frame(self, question: Question) -> bytes:
         self._question = question
@@ -64,6 +64,7 @@ class ModbusLink:
         self._settings = settings_of(line)
         self._bus = bus or Bus(line.name, self._settings)
         self._framing = _framing(self._settings.kind)
+        self._instant = self._settings.kind is LineKind.TCP
         self._plans: dict[str, tuple[Polled, MeterPlan]] = {}
 
     async def open(self) -> None:
@@ -87,16 +88,16 @@ class ModbusLink:
     async def words(self, meter: Polled) -> dict[str, bytes]:
         """The words of every register of a meter as they came, by channel; those it refuses are left out."""
         fetched = await self._fetch(self._plan(meter), [])
-        return {
-            register.channel: pdu[start : start + 2 * register.words]
-            for step, pdu in fetched
-            for register, (_, start, _) in zip(step.block.registers, step.parts, strict=True)
-        }
+        found: dict[str, bytes] = {}
+        for step, pdu in fetched:
+            for register in step.block.registers:
+                start = 2 + 2 * (register.address - step.block.address)
+                found[register.channel] = pdu[start : start + 2 * register.words]
+        return found
 
     async def ask(self, unit: int, function: int, address: int, count: int, timeout: float = 1.0) -> bytes:
         """One read outside of any plan: the registers' bytes. For a person's questions; errors as in `read`."""
-        pdu = bytes((function, *address.to_bytes(2, "big"), *count.to_bytes(2, "big")))
-        answer = await self._exchange(Question(unit, pdu, 2 * count), timeout, 0.0)
+        answer = await self._exchange(question(unit, function, address, count), timeout, 0.0)
         if answer[0] >= 0x80:
             raise refusal(answer)
         return answer[2:]
@@ -131,14 +132,12 @@ class ModbusLink:
     async def _exchange(self, question: Question, timeout: float, pause: float) -> bytes:
         """Ask when the line is free and settled; give the answer PDU, which may be a refusal."""
         settings, framing = self._settings, self._framing
-        patience = (settings.timeout or timeout) + settings.frame_time(question.size)
+        patience = settings.timeout or timeout
+        if not self._instant:
+            patience += settings.frame_time(question.size)
+        rest = settings.frame_pause(pause)
         return await self._bus.ask(
-            question.unit,
-            framing.frame(question),
-            framing.answer,
-            framing.verdict,
-            patience,
-            settings.frame_pause(pause),
+            question.unit, framing.frame(question), framing.answer, framing.verdict, patience, rest
         )
 
 

@@ -18,11 +18,28 @@ _LONGEST = 254
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A read: the unit asked, its request PDU (function, address, count) and how many data bytes must come back."""
+    """A read: the unit asked, its request PDU (function, address, count) and how many data bytes must come back.
+
+    `request` and `good` are made once, because a question is asked again and again: what follows the transaction
+    number of its MBAP frame, and what must follow it in a good answer's.
+    """
 
     unit: int
     pdu: bytes
     size: int
+    request: bytes
+    good: bytes
+
+
+def question(unit: int, function: int, address: int, count: int) -> Question:
+    """The question for `count` registers from wire address `address` on."""
+    pdu = bytes((function, *address.to_bytes(2, "big"), *count.to_bytes(2, "big")))
+    size = 2 * count
+    good = bytes((0, 0, 0, size + 3, unit, function, size))
+    return Question(unit, pdu, size, bytes((0, 0, 0, 6, unit)) + pdu, good)
+
+
+_NOTHING_ASKED = question(0, 3, 0, 1)
 
 
 class Garbled(Malformed):
@@ -50,17 +67,21 @@ class Mbap:
 
     def __init__(self, first: int = 0) -> None:
         self._transaction = first
-        self._head = b""
-        self._question = Question(0, b"", 0)
+        self._head = self._good = b""
+        self._length = 0
+        self._question = _NOTHING_ASKED
 
     def frame(self, question: Question) -> bytes:
-        self._transaction = (self._transaction + 1) & 0xFFFF
+        self._transaction = transaction = (self._transaction + 1) & 0xFFFF
         self._question = question
-        self._head = self._transaction.to_bytes(2, "big")
-        length = len(question.pdu) + 1
-        return b"%b\0\0%c%c%c%b" % (self._head, length >> 8, length & 0xFF, question.unit, question.pdu)
+        self._head = head = transaction.to_bytes(2, "big")
+        self._good = head + question.good
+        self._length = 9 + question.size
+        return head + question.request
 
     def answer(self, heard: bytes) -> bytes | None:
+        if len(heard) == self._length and heard.startswith(self._good):
+            return heard[7:]
         start = 0
         while len(heard) - start >= _MBAP + 2:
             length = int.from_bytes(heard[start + 4 : start + 6], "big")
@@ -95,7 +116,7 @@ class Rtu:
         self._good = b""
         self._refusal = b""
         self._size = 0
-        self._question = Question(0, b"", 0)
+        self._question = _NOTHING_ASKED
 
     def frame(self, question: Question) -> bytes:
         self._question = question

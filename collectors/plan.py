@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from collectors.decode import Decoder, decoder
 from collectors.meter_model import ModelRegister
 
 MOST_REGISTERS = 125
@@ -32,11 +31,6 @@ class Block:
     address: int
     count: int
     registers: tuple[ModelRegister, ...]
-
-    @property
-    def parts(self) -> tuple[tuple[str, int, Decoder], ...]:
-        """Channel, byte offset in the answer and decoder of every register: made once per plan, used on every poll."""
-        return tuple((one.channel, 2 * (one.address - self.address), decoder(one)) for one in self.registers)
 
 
 def serial_cost(baud: int, turnaround: float = 0.02, bits: int = 10) -> Cost:

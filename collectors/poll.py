@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from collectors.link import Answer
-from ingest.channel import is_counter
 from ingest.delivery import Contact, Delivery, Reject
 from ingest.errors import AmrError
 from ingest.model import Polled, Reading
@@ -20,8 +19,8 @@ def delivery_of(origin: str, meter: Polled, at: datetime, answer: Answer) -> Del
     try:
         readings = [Reading(serial, channel, at, value) for channel, value in answer.values.items()]
     except ValueError:
-        readings, negative = _without_negative(serial, at, answer)
-        rejects = (*rejects, *negative)
+        readings, impossible = _each(serial, at, answer)
+        rejects = (*rejects, *impossible)
     return Delivery(
         origin,
         readings=(*readings, *answer.readings) if answer.readings else readings,
@@ -36,12 +35,13 @@ def contact(meter: Polled, at: datetime, error: AmrError) -> Contact:
     return Contact(meter.serial, at, error.code, str(error)[:_MOST_DETAIL])
 
 
-def _without_negative(serial: str, at: datetime, answer: Answer) -> tuple[list[Reading], list[Reject]]:
+def _each(serial: str, at: datetime, answer: Answer) -> tuple[list[Reading], list[Reject]]:
+    """One by one: a value that cannot be a reading is rejected, the others are kept."""
     readings, rejects = [], []
     for channel, value in answer.values.items():
-        if value < 0 and is_counter(channel):
-            detail = f"{channel} reads {value}; an energy counter is never negative: check the model's type and order"
-            rejects.append(Reject("negative_value", detail, str(value).encode(), serial, channel))
-        else:
+        try:
             readings.append(Reading(serial, channel, at, value))
+        except ValueError as error:
+            detail = f"{error}; check the model's type, word order and scale"
+            rejects.append(Reject("impossible_value", detail, str(value).encode(), serial, channel))
     return readings, rejects

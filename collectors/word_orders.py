@@ -27,4 +27,4 @@ def _reading(register: ModelRegister, words: bytes, word: Order, byte: Order) ->
         value = decode(replace(register, word_order=word, byte_order=byte), words)
     except Malformed:
         return "not BCD"
-    return "–" if value is None else f"{value:.10g}"
+    return "–" if value is None else f"{float(value):.10g}"

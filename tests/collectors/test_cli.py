@@ -108,7 +108,7 @@ async def test_read_raw_shows_the_words_in_four_orders() -> None:
     assert header == ["channel", "value", "unit", "words", "ABCD", "CDAB", "BADC", "DCBA"]
     [frequency] = [row for row in rows if row[0] == "14.7.0"]
     assert frequency[3] == "01f4"
-    assert frequency[4:6] == ["50.0", "50.0"]
+    assert frequency[4:6] == ["50", "50"]
 
 
 async def test_read_says_what_is_missing_and_what_is_summed() -> None:

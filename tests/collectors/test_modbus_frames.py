@@ -12,10 +12,10 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
 from collectors.crc import crc16
-from collectors.modbus_frames import Garbled, Mbap, Question, Rtu
+from collectors.modbus_frames import Garbled, Mbap, Rtu, question
 from ingest.errors import Malformed
 
-ASK = Question(5, bytes.fromhex("0400480002"), 4)
+ASK = question(5, 4, 0x48, 2)
 GOOD = bytes.fromhex("0404 4640E6AE")
 REFUSED = bytes.fromhex("8402")
 
@@ -33,10 +33,9 @@ def rtu(pdu: bytes, unit: int = 5) -> bytes:
 def test_requests_are_what_pymodbus_would_send(unit: int, address: int, count: int, function: int) -> None:
     kind = ReadHoldingRegistersRequest if function == 3 else ReadInputRegistersRequest
     theirs = kind(address=address, count=count, dev_id=unit, transaction_id=1)
-    pdu = bytes((function, *address.to_bytes(2, "big"), *count.to_bytes(2, "big")))
-    question = Question(unit, pdu, 2 * count)
-    assert Rtu().frame(question) == FramerRTU(DecodePDU(False)).buildFrame(theirs)
-    assert Mbap().frame(question) == FramerSocket(DecodePDU(False)).buildFrame(theirs)
+    ours = question(unit, function, address, count)
+    assert Rtu().frame(ours) == FramerRTU(DecodePDU(False)).buildFrame(theirs)
+    assert Mbap().frame(ours) == FramerSocket(DecodePDU(False)).buildFrame(theirs)
 
 
 @given(st.binary(min_size=1, max_size=300))

@@ -26,15 +26,17 @@ def test_all_values_share_the_instant_and_the_meter_answered() -> None:
     assert (news.meter, news.tried_at, news.failure) == ("serial-5", NOW, None)
 
 
-def test_a_negative_counter_is_rejected_and_the_rest_is_kept() -> None:
+def test_what_cannot_be_a_reading_is_rejected_and_the_rest_is_kept() -> None:
     other = Reject("malformed_register", "", b"", METER.serial, "2.8.0")
-    answer = Answer({"1.8.0": Decimal(-1), "3.8.0": Decimal(4)}, rejects=(other,))
+    answer = Answer({"1.8.0": Decimal(-1), "3.8.0": Decimal(4), "4.8.0": Decimal(2**63)}, rejects=(other,))
     delivery = delivery_of("modbus:tp-101/5", METER, NOW, answer)
     assert [one.channel for one in delivery.readings] == ["3.8.0"]
     assert [(one.reason, one.channel) for one in delivery.rejects] == [
         ("malformed_register", "2.8.0"),
-        ("negative_value", "1.8.0"),
+        ("impossible_value", "1.8.0"),
+        ("impossible_value", "4.8.0"),
     ]
+    assert "never is; check the model's type" in delivery.rejects[1].detail
 
 
 def test_a_failure_names_the_level_that_is_silent() -> None:
