@@ -21,7 +21,7 @@ _FIRST = """
 SELECT min(x.taken_at) FROM meter m JOIN register r ON r.meter_id = m.id
 CROSS JOIN unnest('{1,2,3,4,5,6}'::smallint[]) AS s(source)
 CROSS JOIN LATERAL (SELECT taken_at FROM reading WHERE register_id = r.id AND source = s.source
-    AND taken_at >= %s AND taken_at < coalesce(%s, 'infinity') ORDER BY taken_at LIMIT 1) x
+    AND taken_at >= %s AND taken_at < coalesce(%s::timestamptz, 'infinity') ORDER BY taken_at LIMIT 1) x
 WHERE m.serial = %s
 """
 
@@ -31,10 +31,12 @@ SELECT r.channel, r.digits, s.source, b.taken_at, b.value, a.taken_at, a.value
 FROM meter m JOIN register r ON r.meter_id = m.id
 CROSS JOIN unnest(%(sources)s::smallint[]) AS s(source)
 LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = r.id AND source = s.source
-    AND taken_at >= coalesce(%(since)s, '-infinity') AND taken_at <= %(at)s AND quality = {int(Quality.GOOD)}
+    AND taken_at >= coalesce(%(since)s::timestamptz, '-infinity') AND taken_at <= %(at)s::timestamptz
+    AND quality = {int(Quality.GOOD)}
     ORDER BY taken_at DESC LIMIT 1) b ON true
 LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = r.id AND source = s.source
-    AND taken_at > %(at)s AND taken_at < coalesce(%(until)s, 'infinity') AND quality = {int(Quality.GOOD)}
+    AND taken_at > %(at)s::timestamptz AND taken_at < coalesce(%(until)s::timestamptz, 'infinity')
+    AND quality = {int(Quality.GOOD)}
     ORDER BY taken_at LIMIT 1) a ON true
 WHERE m.serial = %(meter)s AND (b.value IS NOT NULL OR a.value IS NOT NULL)
 """

@@ -126,7 +126,8 @@ class Entry:
         if not isinstance(value, dict):
             self.wrong(field, 'write values by channel, like {"1.8.0" = "12345.6"}')
             return {}
-        return {channel: number for channel, one in value.items() if (number := self._value(field, channel, one))}
+        read = {channel: self._value(field, channel, one) for channel, one in value.items()}
+        return {channel: number for channel, number in read.items() if number is not None}
 
     def registers(self, field: str) -> dict[str, RegisterSpec]:
         """Register descriptions by channel, like [{channel="1.8.0", digits=6, decimals=2, max_rate="15"}]."""
@@ -238,8 +239,8 @@ class Entry:
         return None
 
     def _instant(self, field: str, value: object, zone: str) -> datetime:
-        if isinstance(value, date) and not 1970 <= value.year < 2200:
-            self.wrong(field, "check the year; meters of 1970 to 2199 are kept")
+        if isinstance(value, date) and not 1950 <= value.year < 2200:
+            self.wrong(field, "check the year; it has to be within 1950 to 2199")
         elif isinstance(value, datetime) and value.utcoffset() is not None:
             return value.astimezone(UTC)
         elif type(value) is date:

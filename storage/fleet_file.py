@@ -271,9 +271,7 @@ class _Reader:
         contract = Contract(consumer, point, since, until)
         beside = self.contracts_of.setdefault((consumer, point), [])
         if any(overlap(other, contract) for other in beside):
-            entry.wrong(
-                "since", "another contract of this consumer for this point covers the same time; give it an until"
-            )
+            entry.wrong("since", "this consumer has another contract for this point at that time; end one of them")
         if entry.sound:
             self.contracts.append(contract)
             beside.append(contract)
