@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ingest.channel import is_counter, to_micro
 from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
-from ingest.instants import micros
+from ingest.instants import micros, span
 from ingest.judge import REACH, intrinsic, limits_of
 from ingest.model import Quality, Reading, Source
 from ingest.people import PERSONS, settle_people
@@ -16,6 +16,9 @@ from ingest.settle import Fresh, Overrule, Row, leave, settle, written
 from ingest.store import Appended, BatchWork, Card, Change, Span
 from ingest.tracks import Track, Tracks
 from ingest.zones import check_zone_sums
+
+APART = span(timedelta(days=1))
+"""Fresh readings of one series that are further apart are looked up in two places."""
 
 FOLLOWED = Verdict(Fate.STORED)
 """The verdict of every reading that simply follows its series."""
@@ -29,9 +32,15 @@ class _Series:
     sources: tuple[Source, ...]
     fresh: list[Fresh] = field(default_factory=list)
 
-    def span(self) -> Span:
-        instants = [item.at for item in self.fresh]
-        return Span(self.card.register.id, self.sources, min(instants), max(instants))
+    def spans(self) -> list[Span]:
+        """Where fresh readings fall; those far from each other apart, lest everything between them be looked up."""
+        spans: list[Span] = []
+        for at in sorted(item.at for item in self.fresh):
+            if spans and at - spans[-1].last <= APART:
+                spans[-1] = spans[-1]._replace(last=at)
+            else:
+                spans.append(Span(self.card.register.id, self.sources, at, at))
+        return spans
 
 
 async def store_batch(
@@ -120,13 +129,18 @@ class _Batch:
         sources = PERSONS if source.by_person else (source,)
         series = self.series.setdefault((card.register.id, sources), _Series(card, sources))
         micro = to_micro(reading.value)
-        reasons = intrinsic(card.register, reading.taken_at, reading.captured_at, self.received_at, micro)
+        captured_at = None if source.by_person else reading.captured_at
+        reasons = intrinsic(card.register, reading.taken_at, captured_at, self.received_at, micro)
         series.fresh.append(Fresh(source, micros(reading.taken_at), micro, reasons, place))
 
     async def _settle_machines(self) -> list[Change]:
-        machines = {series.span(): series for series in self.series.values() if series.sources is not PERSONS}
-        around = await self.work.surroundings(list(machines), 2 * REACH)
-        return [self._settle_one(series, around.get(span, [])) for span, series in machines.items()]
+        machines = [(series, series.spans()) for series in self.series.values() if series.sources is not PERSONS]
+        around = await self.work.surroundings([one for _, spans in machines for one in spans], 2 * REACH)
+        changes = []
+        for series, spans in machines:
+            rows = {(row.source, row.at): row for one in spans for row in around.get(one, ())}
+            changes.append(self._settle_one(series, list(rows.values())))
+        return changes
 
     async def _settle_people(self, machines: Sequence[Change], people: Collection[int]) -> list[Change]:
         """Judge typed-in readings, fresh ones and those that automatic readings came to stand beside."""

@@ -67,6 +67,7 @@ class _Track(NamedTuple):
 
     ats: list[int]
     marks: list[Mark]
+    by_person: bool
 
 
 def counting(
@@ -87,10 +88,10 @@ def counting(
         for boundary in boundaries:
             for mark in _bracket(boundary.at, ranks, estimates, silence):
                 chosen.setdefault(mark.at, mark)
-    chosen |= {mark.at: mark for mark in declared}
-    if declared or len(ranks) > 1:
-        machines = [track for track in ranks if not track.marks[0].source.by_person]
-        chosen = {at: _unrounded(mark, machines) for at, mark in chosen.items()}
+    machines = [track for track in ranks if not track.by_person]
+    for mark in declared:
+        before, after = _nearest(mark.at, machines)
+        chosen[mark.at] = _unrounded(mark, before, after)
     return Counting([chosen[at] for at in sorted(chosen)], notes)
 
 
@@ -119,29 +120,40 @@ def _tracks(
 
 def _track(marks: list[Mark]) -> _Track:
     marks.sort()
-    return _Track([mark.at for mark in marks], marks)
+    return _Track([mark.at for mark in marks], marks, all(mark.source.by_person for mark in marks))
 
 
 def _bracket(at: int, ranks: Sequence[_Track], estimates: Sequence[_Track], silence: int) -> list[Mark]:
-    """The counting readings next to an instant, on either side."""
+    """The counting readings next to an instant, on either side.
+
+    Only machines, who give readings all the time, can leave no room to worse sources; a person's one reading fills
+    none.
+    """
     left: Mark | None = None
     right: Mark | None = None
+    machine: tuple[Mark | None, Mark | None] = (None, None)
     for track in ranks:
         left, right = _closer(left, right, track, at)
-        if left and right and right.at - left.at <= silence:
-            break
-    for track in estimates:
-        before, after = _closer(left, right, track, at)
-        if right is None:
-            left, right = before, after
-        elif left is None:
-            left = before
-    return [mark for mark in (left, right) if mark]
+        if not track.by_person:
+            machine = _closer(*machine, track, at)
+            if machine[0] and machine[1] and machine[1].at - machine[0].at <= silence:
+                break
+    if left is None or right is None:
+        for track in estimates:
+            left, right = _closer(left, right, track, at)
+    return [_unrounded(mark, *machine) for mark in (left, right) if mark]
+
+
+def _nearest(at: int, tracks: Sequence[_Track]) -> tuple[Mark | None, Mark | None]:
+    found: tuple[Mark | None, Mark | None] = (None, None)
+    for track in tracks:
+        found = _closer(*found, track, at)
+    return found
 
 
 def _closer(left: Mark | None, right: Mark | None, track: _Track, at: int) -> tuple[Mark | None, Mark | None]:
     """The same two readings, or nearer ones of another track."""
-    ats, marks = track
+    ats, marks = track.ats, track.marks
     after = bisect_left(ats, at)
     before = bisect_right(ats, at) - 1
     if before >= 0 and (left is None or ats[before] > left.at):
@@ -151,17 +163,15 @@ def _closer(left: Mark | None, right: Mark | None, track: _Track, at: int) -> tu
     return left, right
 
 
-def _unrounded(mark: Mark, machines: Sequence[_Track]) -> Mark:
+def _unrounded(mark: Mark, before: Mark | None, after: Mark | None) -> Mark:
     """People leave out or round up decimals: put their value between the machines' ones that stand beside it."""
     if not mark.source.by_person:
         return mark
-    for track in machines:
-        before, after = _closer(None, None, track, mark.at)
-        slack = max(coarseness(mark.value), *(coarseness(near.value) for near in (before, after) if near))
-        if before and 0 < before.value - mark.value <= slack:
-            return mark._replace(value=before.value)
-        if after and 0 < mark.value - after.value <= slack:
-            return mark._replace(value=after.value)
+    slack = max(coarseness(near.value) for near in (mark, before, after) if near)
+    if before and before.at < mark.at and 0 < before.value - mark.value <= slack:
+        return mark._replace(value=before.value)
+    if after and after.at > mark.at and 0 < mark.value - after.value <= slack:
+        return mark._replace(value=after.value)
     return mark
 
 

@@ -17,6 +17,9 @@ LONG_BEFORE, LONG_AFTER = (micros(datetime(year, 1, 1, tzinfo=UTC)) for year in 
 Settle = Callable[[int, Sequence[Row], Overrule, tuple[int, int]], Change]
 """(register, stored rows, overrule, instants to look at again) -> its change."""
 
+Value = tuple[int, int]
+"""(instant in microseconds, millionths)"""
+
 
 async def settle_people(
     work: BatchWork,
@@ -50,7 +53,7 @@ async def _span(work: BatchWork, register_id: int, typed: Collection[int], touch
     instants = list(typed)
     changed = [] if touched is None else [row.at for row in written(touched)]
     if changed:
-        ends = [(register_id, min(changed)), (register_id, max(changed))]
+        ends = [(register_id, min(changed) - 1), (register_id, max(changed))]
         around = await work.automatic_around(ends)
         before, after = around[ends[0]][0], around[ends[1]][1]
         instants += [before[0] if before else LONG_BEFORE, after[0] if after else LONG_AFTER]
@@ -63,19 +66,40 @@ async def _dispute(work: BatchWork, card: Card, instants: Collection[int], touch
     """Compare people's values with the good automatic ones around them, stored and fresh alike."""
     register_id = card.register.id
     limits = limits_of(card.register).softened()
-    around = await work.automatic_around([(register_id, at) for at in sorted(instants)])
     good, bad = _automatic_after(touched)
+    around = await _stored_around(work, register_id, instants, bad)
 
     def overrule(source: Source, at: int, value: int) -> Reason | None:
         if source is Source.INSPECTION:
             return None
-        stored_before, stored_after = around[register_id, at]
-        before = [row for row in [stored_before] if row and row[0] not in bad] + [row for row in good if row[0] <= at]
-        after = [row for row in [stored_after] if row and row[0] not in bad] + [row for row in good if row[0] > at]
+        stored_before, stored_after = around[at]
+        before = [row for row in [stored_before] if row] + [row for row in good if row[0] <= at]
+        after = [row for row in [stored_after] if row] + [row for row in good if row[0] > at]
         verdict = disputed(limits, at, value, max(before, default=None), min(after, default=None))
         return None if verdict is None else Reason.DISPUTED if verdict else NO_REASON
 
     return overrule
+
+
+async def _stored_around(
+    work: BatchWork, register_id: int, instants: Collection[int], bad: Collection[int]
+) -> dict[int, tuple[Value | None, Value | None]]:
+    """The nearest stored automatic readings that are good and stay so, at or before and after each instant."""
+    found = await work.automatic_around([(register_id, at) for at in sorted(instants)])
+    around = {at: found[register_id, at] for at in instants}
+    while True:
+        earlier = {at: before[0] - 1 for at, (before, _) in around.items() if before and before[0] in bad}
+        later = {at: after[0] for at, (_, after) in around.items() if after and after[0] in bad}
+        if not earlier and not later:
+            return around
+        asks = sorted({(register_id, at) for at in (*earlier.values(), *later.values())})
+        found = await work.automatic_around(asks)
+        for at in earlier.keys() | later.keys():
+            before, after = around[at]
+            around[at] = (
+                found[register_id, earlier[at]][0] if at in earlier else before,
+                found[register_id, later[at]][1] if at in later else after,
+            )
 
 
 def _automatic_after(touched: Settlement | None) -> tuple[list[tuple[int, int]], set[int]]:

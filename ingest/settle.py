@@ -6,13 +6,18 @@ A series is what is judged together: the readings of one automatic source, or th
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.channel import from_micro
 from ingest.delivery import Fate, Verdict
 from ingest.judge import INTRINSIC, OUTSIDE, REACH, Limits, Look, look_at, quality_of
 from ingest.model import NO_REASON, Quality, Reason, Source
+
+Key = tuple[Source, int]
+"""What is unique within one register: the source and the instant (µs)."""
 
 
 class Row(NamedTuple):
@@ -66,6 +71,31 @@ def leave(_source: Source, _at: int, _value: int) -> Reason | None:
     return None
 
 
+@dataclass(slots=True)
+class _Series:
+    """Readings by key, the last value of each; what fresh ones replaced (oldest first) and which only repeat."""
+
+    known: dict[Key, Row | Fresh]
+    new: dict[Key, Fresh] = field(default_factory=dict)
+    replaced: dict[Key, list[Row | Fresh]] = field(default_factory=dict)
+    echoes: list[tuple[int, Key]] = field(default_factory=list)
+
+    def take(self, item: Fresh) -> Verdict | None:
+        """Put a fresh reading in its place; a verdict when it is refused."""
+        key = (item.source, item.at)
+        at_hand = self.known.get(key)
+        if at_hand is None:
+            self.known[key] = self.new[key] = item
+        elif at_hand.value == item.value:
+            self.echoes.append((item.place, key))
+        elif item.source.by_person:
+            self.replaced.setdefault(key, []).append(at_hand)
+            self.known[key] = self.new[key] = item
+        else:
+            return _conflict(at_hand.value, item.value)
+        return None
+
+
 def settle(
     limits: Limits,
     stored: Sequence[Row],
@@ -75,48 +105,36 @@ def settle(
     counter: bool = True,
     again: tuple[int, int] | None = None,
 ) -> Settlement:
-    """Fit fresh readings into the stored ones around them (sorted by time, `2 * REACH` beyond both ends).
+    """Fit fresh readings into the stored ones around them (`2 * REACH` beyond both ends of every place they fall into).
 
     Stored readings within the instants `again` (both included) are looked at again even without a fresh neighbour.
     `counter` is False for momentary values, which have no neighbours to be judged by.
     """
-    known: dict[tuple[Source, int], Row | Fresh] = {(row.source, row.at): row for row in stored}
+    series = _Series({(row.source, row.at): row for row in stored})
     verdicts: dict[int, Verdict] = {}
-    superseded: list[tuple[Row, Fresh]] = []
-    new: dict[tuple[Source, int], Fresh] = {}
     for item in fresh:
-        key = (item.source, item.at)
-        at_hand = known.get(key)
-        if at_hand is None:
-            known[key] = new[key] = item
-        elif isinstance(at_hand, Row) and at_hand.value != item.value and item.source.by_person:
-            superseded.append((at_hand, item))
-            known[key] = new[key] = item
-        else:
-            verdicts[item.place] = _refuse_or_repeat(at_hand, item)
-    looks = _looks(limits, known, new, again) if counter else {}
-    return _write_up(known, new, superseded, looks, verdicts, overrule)
+        refused = series.take(item)
+        if refused is not None:
+            verdicts[item.place] = refused
+    looks = _looks(limits, series.known, series.new, again) if counter else {}
+    return _write_up(series, looks, verdicts, overrule)
 
 
-def _refuse_or_repeat(at_hand: Row | Fresh, item: Fresh) -> Verdict:
-    if at_hand.value == item.value:
-        quality = at_hand.quality if isinstance(at_hand, Row) else quality_of(at_hand.source, at_hand.reasons)
-        return Verdict(Fate.REPEATED, quality, at_hand.reasons)
-    before, now = from_micro(at_hand.value), from_micro(item.value)
-    detail = f"the same instant was given as {before} before and as {now} now; the first stands"
+def _conflict(before: int, now: int) -> Verdict:
+    detail = f"the same instant was given as {from_micro(before)} before and as {from_micro(now)} now; the first stands"
     return Verdict(Fate.QUARANTINED, Quality.SUSPECT, code="conflict", detail=detail)
 
 
 def _looks(
     limits: Limits,
-    known: dict[tuple[Source, int], Row | Fresh],
-    new: dict[tuple[Source, int], Fresh],
+    known: Mapping[Key, Row | Fresh],
+    new: Mapping[Key, Fresh],
     again: tuple[int, int] | None,
-) -> dict[tuple[Source, int], Look]:
+) -> dict[Key, Look]:
     """Look at the fresh readings and at the neighbours whose windows they entered."""
     series = sorted((row.at, row.source, row.value) for row in known.values() if not row.reasons & OUTSIDE)
     times, values = [at for at, _, _ in series], [value for _, _, value in series]
-    looks: dict[tuple[Source, int], Look] = {}
+    looks: dict[Key, Look] = {}
     for first, last in _windows(times, new, again):
         window = look_at(times, values, limits, first, last)
         for (at, source, _), look in zip(series[first:last], window, strict=True):
@@ -124,9 +142,7 @@ def _looks(
     return looks
 
 
-def _windows(
-    times: list[int], new: dict[tuple[Source, int], Fresh], again: tuple[int, int] | None
-) -> list[tuple[int, int]]:
+def _windows(times: list[int], new: Mapping[Key, Fresh], again: tuple[int, int] | None) -> list[tuple[int, int]]:
     """Index ranges, apart from each other, of the readings that have one of the new instants within their reach."""
     ranges = [] if again is None else [(bisect_left(times, again[0]), bisect_right(times, again[1]))]
     for at in sorted({at for _, at in new}):
@@ -141,33 +157,47 @@ def _windows(
 
 
 def _write_up(
-    known: dict[tuple[Source, int], Row | Fresh],
-    new: dict[tuple[Source, int], Fresh],
-    superseded: list[tuple[Row, Fresh]],
-    looks: dict[tuple[Source, int], Look],
-    verdicts: dict[int, Verdict],
-    overrule: Overrule,
+    series: _Series, looks: Mapping[Key, Look], verdicts: dict[int, Verdict], overrule: Overrule
 ) -> Settlement:
-    replaced = {(before.source, before.at): before for before, _ in superseded}
     settlement = Settlement([], [], [], [], verdicts)
-    for key in looks.keys() | new.keys():
-        item = known[key]
+    for key in looks.keys() | series.new.keys():
+        item = series.known[key]
         look = looks.get(key, Look(NO_REASON, False))
-        overruled = overrule(item.source, item.at, item.value) if item.source.by_person else None
-        reasons = (item.reasons & INTRINSIC) | (look.reasons if overruled is None else overruled)
-        if item.source is Source.ESTIMATE:
-            reasons = NO_REASON
-        row = Row(item.source, item.at, item.value, quality_of(item.source, reasons), reasons)
+        row = _judged(item, look, overrule)
         if isinstance(item, Fresh):
-            before = replaced.get(key)
-            fate = Fate.STORED if before is None else Fate.SUPERSEDED
-            verdicts[item.place] = Verdict(fate, row.quality, row.reasons)
-            if before is None:
-                settlement.inserted.append(row)
-            else:
-                settlement.superseded.append((before, row))
+            _insert_or_supersede(settlement, series.replaced.get(key, []), item, row)
         elif row != item:
             settlement.rejudged.append((item, row))
+            series.known[key] = row
         if look.watch:
             settlement.watched.append(key)
+    for place, key in series.echoes:
+        stands = series.known[key]
+        told = verdicts[stands.place] if isinstance(stands, Fresh) else Verdict(Fate.STORED, *stands[3:])
+        verdicts[place] = Verdict(Fate.REPEATED, told.quality, told.reasons)
     return settlement
+
+
+def _judged(item: Row | Fresh, look: Look, overrule: Overrule) -> Row:
+    overruled = overrule(item.source, item.at, item.value) if item.source.by_person else None
+    reasons = (item.reasons & INTRINSIC) | (look.reasons if overruled is None else overruled)
+    if item.source is Source.ESTIMATE:
+        reasons = NO_REASON
+    return Row(item.source, item.at, item.value, quality_of(item.source, reasons), reasons)
+
+
+def _insert_or_supersede(settlement: Settlement, replaced: Sequence[Row | Fresh], item: Fresh, row: Row) -> None:
+    """Write a fresh reading, through every value that was given for its key before, so that history keeps them all."""
+    steps: list[Row] = []
+    for before in replaced:
+        if isinstance(before, Fresh):
+            settlement.verdicts[before.place] = Verdict(
+                Fate.SUPERSEDED if steps else Fate.STORED, row.quality, row.reasons
+            )
+            before = row._replace(value=before.value)
+        steps.append(before)
+    first, *later = [*steps, row]
+    if not replaced or isinstance(replaced[0], Fresh):
+        settlement.inserted.append(first)
+    settlement.superseded.extend(pairwise([first, *later]))
+    settlement.verdicts[item.place] = Verdict(Fate.SUPERSEDED if steps else Fate.STORED, row.quality, row.reasons)

@@ -15,12 +15,14 @@ from ingest.settle import Row, Settlement
 class Card(NamedTuple):
     """A register as the door needs it: its limits' source, who may deliver for it, and its total and zones.
 
-    `family` lists (total register, zone registers) when the meter has both for this quantity, else None.
+    `family` lists (total register, zone registers) when the meter has both for this quantity, else None; `coarsest` is
+    the fewest decimals any of them shows.
     """
 
     register: Register
     gateway: str | None
     family: tuple[int, tuple[int, ...]] | None
+    coarsest: int = 3
 
 
 class Span(NamedTuple):

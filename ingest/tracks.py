@@ -32,8 +32,8 @@ class Track:
     """The end of one series in memory, and what bounds its next step."""
 
     __slots__ = (
-        "at", "calm", "ceiling", "counter", "family", "gateway", "moved", "rate", "register_id", "since", "slack",
-        "source", "value", "version",
+        "at", "calm", "ceiling", "coarsest", "counter", "family", "gateway", "moved", "rate", "register_id", "since",
+        "slack", "source", "value", "version",
     )  # fmt: skip
 
     def __init__(self, card: Card, source: Source, end: End) -> None:
@@ -43,6 +43,7 @@ class Track:
         self.source = int(source)
         self.gateway = card.gateway
         self.family = card.family
+        self.coarsest = card.coarsest
         self.counter = is_counter(register.channel)
         self.rate = limits.max_rate
         self.slack = 2 * limits.resolution
@@ -174,17 +175,21 @@ def _wrong_families(moved: Iterable[Track], rows: Iterable[Appended]) -> set[Tra
         if track is not None and track.family is not None:
             together.setdefault((track.family[0], source, at), {})[register_id] = value
     wrong: set[Track] = set()
-    for (total, source, _), values in together.items():
-        family = next(track.family for (r, _), track in families.items() if r in values and track.family)
-        if not sums_up(family, values, families[total, source].slack // 2 if total in values else 0):
+    for (_, source, _), values in together.items():
+        track = families[next(iter(values)), source]
+        if track.family is None or not sums_up(track.family, values, track.coarsest):
             wrong |= {families[register_id, source] for register_id in values}
     return wrong
 
 
-def sums_up(family: tuple[int, tuple[int, ...]], values: Mapping[int, int], resolution: int) -> bool:
-    """Whether a total agrees with its zones as far as the display shows it; False when one of them is missing."""
+def sums_up(family: tuple[int, tuple[int, ...]], values: Mapping[int, int], coarsest: int) -> bool:
+    """Whether a total agrees with its zones as far as displays with `coarsest` decimals show it.
+
+    False when one of them is missing.
+    """
     total, zones = family
     if total not in values or any(zone not in values for zone in zones):
         return False
     difference = abs(values[total] - sum(values[zone] for zone in zones))
-    return difference <= (len(zones) + 1) * max(resolution, MICRO // 1000)
+    unit = int(Decimal(MICRO).scaleb(-min(coarsest, 3)))
+    return difference <= (len(zones) + 1) * unit

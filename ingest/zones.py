@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ingest.judge import limits_of, quality_of
+from ingest.judge import quality_of
 from ingest.model import Reason, Source
 from ingest.settle import Row, Settlement, written
 from ingest.store import BatchWork, Card, Change
@@ -40,8 +40,8 @@ async def check_zone_sums(work: BatchWork, cards: Mapping[int, Card], changes: l
         total = members[total_id]
         if total is None or len(values) < len(members):
             continue
-        resolution = limits_of(cards[total_id].register).resolution if total_id in cards else 0
-        marked = _marked(total, wrong=not sums_up((total_id, zones), values, resolution))
+        coarsest = next(card.coarsest for card in cards.values() if card.family == (total_id, zones))
+        marked = _marked(total, wrong=not sums_up((total_id, zones), values, coarsest))
         if marked != total:
             _replace(changes, total_id, total, marked)
             if Reason.ZONE_SUM in marked.reasons:

@@ -27,13 +27,19 @@ async def find_cards(
     serials = sorted({serial for serial, _ in keys})
     rows = await (await conn.execute(_CARDS, (serials,))).fetchall()
     by_meter: dict[int, dict[str, int]] = {}
+    decimals_of: dict[int, int] = {}
     for row in rows:
         by_meter.setdefault(row[8], {})[row[2]] = row[0]
+        decimals_of[row[0]] = row[4]
     cards = {}
     for register_id, serial, channel, digits, decimals, max_rate, gateway, since, meter_id in rows:
         if (serial, channel) in keys:
             register = Register(register_id, serial, channel, digits, decimals, max_rate, since)
-            cards[serial, channel] = Card(register, gateway, _family(channel, by_meter[meter_id]))
+            family = _family(channel, by_meter[meter_id])
+            coarsest = (
+                min((decimals_of[member] for member in (family[0], *family[1])), default=3) if family else decimals
+            )
+            cards[serial, channel] = Card(register, gateway, family, coarsest)
     return cards
 
 
