@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.context import Here
-from api.doorkeeper import Caller, Role
+from api.doorkeeper import READ, WRITE, Caller, Role
 from api.instants import Range
 from api.problems import Problem, not_found
 from storage import points
@@ -25,14 +26,43 @@ _bearer = HTTPBearer(
 async def _caller(
     request: Request, here: Here, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
-    """Who asks. Raises 401 for a missing, unknown, expired or revoked token."""
+    """Who asks. Raises 401 for a missing, unknown, expired or revoked token, 429 for one that asks too often."""
     token = given.credentials if given else None
     caller = await here.doorkeeper.admit(token, request.headers.get("authorization") is not None)
     request.state.caller = caller
+    wait = here.limiter.take(caller.key)
+    if wait:
+        seconds = math.ceil(wait)
+        raise Problem("too_many_requests", headers={"Retry-After": str(seconds)}, seconds=seconds)
     return caller
 
 
-Asking = Annotated[Caller, Depends(_caller)]
+async def _reader(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    return _with_scope(caller, READ)
+
+
+async def _writer(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    return _with_scope(caller, WRITE)
+
+
+def _with_scope(caller: Caller, scope: str) -> Caller:
+    if scope not in caller.scopes:
+        challenge = f'Bearer realm="amr", error="insufficient_scope", scope="{scope}"'
+        raise Problem("insufficient_scope", headers={"WWW-Authenticate": challenge}, scope=scope)
+    return caller
+
+
+Asking = Annotated[Caller, Depends(_reader)]
+"""Whoever may read."""
+
+Entering = Annotated[Caller, Depends(_writer)]
+"""Whoever may type in readings."""
+
+
+def caller_of(request: Request) -> Caller | None:
+    """Who asked, once known: None for a request without a valid token."""
+    caller = getattr(request.state, "caller", None)
+    return caller if isinstance(caller, Caller) else None
 
 
 def require(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:

@@ -7,10 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
 
-from api import consumption, docs, entry, health, points, problems, readings
+from api import consumption, docs, entry, health, points, problems, readings, several
 from api.context import ApiSettings, Context
 from api.doorkeeper import Doorkeeper
+from api.identity import IdentityProvider
+from api.limiter import Limiter
 from api.openapi import TAGS, describe
 from ingest.intake import Intake, utc_now
 from storage.database import Database
@@ -38,12 +42,36 @@ def create_app(
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    app.state.context = Context(database, intake, Doorkeeper(database, settings.token_ttl), settings, now)
+    provider = None if settings.identity is None else IdentityProvider(settings.identity)
+    doorkeeper = Doorkeeper(database, settings.token_ttl, provider)
+    limiter = Limiter(settings.rate, settings.burst)
+    app.state.context = Context(database, intake, doorkeeper, limiter, settings, now)
     problems.install(app)
+    _wrap(app, settings)
     app.include_router(health.router)
     app.include_router(docs.router)
-    for room in (points, readings, entry, consumption):
+    for room in (points, readings, entry, consumption, several):
         app.include_router(room.router, prefix=PREFIX)
+    _publish(app)
+    return app
+
+
+def _wrap(app: FastAPI, settings: ApiSettings) -> None:
+    """Compression, and pages of other origins where a deployment names them."""
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Accept-Language", "Idempotency-Key", "If-None-Match"],
+            expose_headers=["ETag", "Last-Modified", "Retry-After", "WWW-Authenticate", "Idempotency-Replayed"],
+            max_age=600,
+        )
+
+
+def _publish(app: FastAPI) -> None:
+    """Let the OpenAPI document say what is true of problems."""
     plain_openapi = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -52,4 +80,3 @@ def create_app(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
@@ -13,22 +13,23 @@ from pydantic import Field
 from api.access import Asking, see, visible
 from api.answers import as_of_json, json_answer, plain
 from api.context import Here
+from api.doorkeeper import Caller
 from api.faults import Fault
 from api.instants import Range, When, make_range
 from api.problems import invalid
 from api.readings import check_channel_known, latest_of
 from api.responses import errors
+from api.route import CabinetRoute
 from api.schemas import Channel, ConsumptionOut, Input
 from ingest import consumption as engine
 from ingest.calendar_cuts import Step, cuts
 from ingest.channel import is_counter, unit_of
 from ingest.consumption import Amount
-from ingest.errors import Malformed
 from ingest.model import worst
 from storage.history import StoredReading
 from storage.stretches import stretches
 
-router = APIRouter(tags=["consumption"])
+router = APIRouter(tags=["consumption"], route_class=CabinetRoute)
 
 StepName = Literal["half-hour", "hour", "day", "month", "year"]
 _SHORTEST = {
@@ -63,33 +64,44 @@ async def get_consumption(
 
     A consumer's range is cut to the dates of the contract.
     """
-    step = Step(query.step)
-    if not is_counter(query.channel):
-        raise invalid(Fault("channel", query.channel, "not_a_counter", known="1.8.0"))
     async with here.database.connection() as conn:
-        seen = await see(conn, caller, code)
-        asked = make_range(query.since, query.until, seen.point.tz)
-        _check_step(asked, step, here.settings.interval_limit)
-        await check_channel_known(conn, seen, "channel", query.channel)
-        parts = visible(seen, asked)
-        computed = [await _amounts(conn, code, query.channel, part, step, seen.point.tz) for part in parts]
-        newest = await _newest(conn, code, query.channel, parts)
+        return json_answer(await consumption_of(conn, caller, code, query, here.settings.interval_limit))
+
+
+async def consumption_of(conn: Any, caller: Caller, code: str, query: ConsumptionQuery, most: int) -> dict[str, object]:
+    """The amounts of one point, as far as the caller may see them; `most` intervals at most."""
+    step, channel = Step(query.step), query.channel
+    if not is_counter(channel):
+        raise invalid(Fault("channel", channel, "not_a_counter", known="1.8.0"))
+    seen = await see(conn, caller, code)
     zone = seen.point.tz
+    asked = make_range(query.since, query.until, zone)
+    _check_step(asked, step, most)
+    parts = visible(seen, asked)
+    computed = [await _amounts(conn, code, channel, part, step, zone) for part in parts]
+    if not any(item.known for item in computed):
+        await check_channel_known(conn, seen, "channel", channel)
     span = Range(parts[0].since, parts[-1].until) if parts else asked
-    return json_answer(
-        {
-            "point": code,
-            "zone": seen.point.zone,
-            "channel": query.channel,
-            "unit": unit_of(query.channel),
-            "step": step.value,
-            "from": span.since.astimezone(zone),
-            "to": span.until.astimezone(zone),
-            "as_of": as_of_json(newest, zone),
-            "total": _total([whole for whole, _ in computed], zone),
-            "items": [amount_json(item, zone) for _, items in computed for item in items],
-        }
-    )
+    return {
+        "point": code,
+        "zone": seen.point.zone,
+        "channel": channel,
+        "unit": unit_of(channel),
+        "step": step.value,
+        "from": span.since.astimezone(zone),
+        "to": span.until.astimezone(zone),
+        "as_of": as_of_json(await _newest(conn, code, channel, parts), zone),
+        "total": _total([item.whole for item in computed], zone),
+        "items": [amount_json(amount, zone) for item in computed for amount in item.steps],
+    }
+
+
+class _Computed(NamedTuple):
+    """The amount of a whole range and of its steps; `known`: some meter there has the channel."""
+
+    known: bool
+    whole: Amount
+    steps: list[Amount]
 
 
 def amount_json(amount: Amount, zone: ZoneInfo) -> dict[str, object]:
@@ -116,17 +128,12 @@ def _check_step(asked: Range, step: Step, most: int) -> None:
         raise invalid(Fault("step", step.value, "too_many_intervals", most=most))
 
 
-async def _amounts(
-    conn: Any, code: str, channel: str, part: Range, step: Step, zone: ZoneInfo
-) -> tuple[Amount, list[Amount]]:
-    """The amount of a whole range and of its steps."""
-    try:
-        edges = cuts(part.since, part.until, step, zone)
-    except Malformed as e:
-        raise invalid(Fault("step", step.value, "too_many_intervals", most=20_000)) from e
+async def _amounts(conn: Any, code: str, channel: str, part: Range, step: Step, zone: ZoneInfo) -> _Computed:
+    edges = cuts(part.since, part.until, step, zone)
     found = (await stretches(conn, code, [channel], edges))[channel]
     [whole] = engine.consumption(found, [edges[0], edges[-1]])
-    return whole, engine.consumption(found, edges)
+    known = any(stretch.counters for stretch in found)
+    return _Computed(known, whole, engine.consumption(found, edges))
 
 
 def _total(wholes: Sequence[Amount], zone: ZoneInfo) -> dict[str, object] | None:

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from api.doorkeeper import Doorkeeper
+from api.identity import IdentitySettings
+from api.limiter import Limiter
+from ingest.billing import Window
 from ingest.intake import Intake
 from storage.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """What a deployment may choose. `token_ttl` is how long a revoked token may still work."""
+    """What a deployment may choose.
+
+    `token_ttl` is how long a revoked token may still work. `rate` requests a second (and `burst` at once) are served
+    to one token by one process; a rate of 0 limits nobody. `origins` are the web origins whose pages may call us.
+    `window` is when readings should be typed in, `windows` the same for categories of points that differ.
+    """
 
     token_ttl: timedelta = timedelta(seconds=2)
     body_limit: int = 64 * 1024
-    page_limit: int = 5_000
     interval_limit: int = 20_000
+    rate: float = 50.0
+    burst: int = 200
+    origins: tuple[str, ...] = ()
+    identity: IdentitySettings | None = None
+    window: Window = field(default_factory=Window)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+
+    def window_of(self, category: str) -> Window:
+        """The submission window of a category of points."""
+        return self.windows.get(category, self.window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +48,20 @@ class Context:
     database: Database
     intake: Intake
     doorkeeper: Doorkeeper
+    limiter: Limiter
     settings: ApiSettings
     now: Callable[[], datetime]
 
 
-async def _context(request: Request) -> Context:
+def context_of(request: Request) -> Context:
+    """The context of the application a request came to."""
     context = request.app.state.context
     assert isinstance(context, Context)
     return context
+
+
+async def _context(request: Request) -> Context:
+    return context_of(request)
 
 
 Here = Annotated[Context, Depends(_context)]

@@ -1,4 +1,4 @@
-"""Bearer tokens: looked up by their hash, remembered for a moment, refused in one and the same way."""
+"""Bearer tokens, ours and the identity provider's: looked up, remembered for a moment, refused all in one way."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from api.identity import IdentityProvider
 from api.problems import Problem
 from api.texts import Text
 from storage import tokens
@@ -16,6 +17,9 @@ from storage.database import Database
 
 _REMEMBERED = 10_000
 _LONGEST_TOKEN = 8_192
+
+READ, WRITE = "readings:read", "readings:write"
+"""Scopes of the identity provider's tokens. Tokens of our own have both."""
 
 
 class Role(StrEnum):
@@ -29,12 +33,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the token's name and role, and for a consumer who that is."""
+    """Who asks: a name for the record, the role, and for a consumer who that is. `key` tells callers apart."""
 
     name: str
     role: Role
     consumer: str | None
     expires_at: datetime | None = None
+    key: str = ""
+    scopes: frozenset[str] = frozenset({READ, WRITE})
 
     @property
     def staff(self) -> bool:
@@ -54,9 +60,10 @@ _REFUSED = Text("the token is unknown, expired or revoked", "токен неиз
 class Doorkeeper:
     """Admits callers. A revoked token works for at most `ttl` longer; a bounded number is remembered."""
 
-    def __init__(self, database: Database, ttl: timedelta) -> None:
+    def __init__(self, database: Database, ttl: timedelta, provider: IdentityProvider | None = None) -> None:
         self._database = database
         self._ttl = ttl.total_seconds()
+        self._provider = provider
         self._remembered: OrderedDict[bytes, tuple[float, Caller | None]] = OrderedDict()
 
     async def admit(self, token: str | None, header_came: bool) -> Caller:
@@ -73,11 +80,23 @@ class Doorkeeper:
         remembered = self._remembered.get(digest)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
-        async with self._database.connection() as conn:
-            found = await tokens.find(conn, token)
-        caller = found and Caller(found.name, Role(found.role), found.consumer, found.expires_at)
+        caller = await self._look_up(token)
         self._remember(digest, caller)
         return caller
+
+    async def _look_up(self, token: str) -> Caller | None:
+        """Our tokens have no points in them, a JWT has two."""
+        if self._provider is not None and token.count(".") == 2:
+            said = await self._provider.vouch(token)
+            if said is None:
+                return None
+            key = f"consumer {said.consumer}"
+            return Caller(said.consumer, Role.CONSUMER, said.consumer, said.expires_at, key, said.scopes)
+        async with self._database.connection() as conn:
+            found = await tokens.find(conn, token)
+        if found is None:
+            return None
+        return Caller(found.name, Role(found.role), found.consumer, found.expires_at, f"token {found.name}")
 
     def _remember(self, digest: bytes, caller: Caller | None) -> None:
         self._remembered[digest] = (time.monotonic() + self._ttl, caller)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from fastapi import APIRouter, Request, Response
 
-from api.access import Asking, everything, see
+from api.access import Entering, everything, see
 from api.answers import json_answer, plain
-from api.context import Here
-from api.doorkeeper import Role
-from api.exact_json import ExactRoute
+from api.billing import billing_json
+from api.context import Context, Here
+from api.doorkeeper import Caller, Role
 from api.faults import Fault
-from api.instants import Range
 from api.language import language_of
+from api.once import IdempotencyKey, once
 from api.problems import Problem, invalid
 from api.responses import errors
+from api.route import CabinetRoute
 from api.schemas import Submission, Submitted
 from api.texts import REASONS, Language
 from ingest.channel import is_counter, unit_of
@@ -25,7 +27,7 @@ from ingest.model import Reading, Register, Source
 from storage import points
 from storage.points import Seen, Standing
 
-router = APIRouter(tags=["readings"], route_class=ExactRoute)
+router = APIRouter(tags=["readings"], route_class=CabinetRoute)
 _MOST_DIGITS = 12
 
 
@@ -40,51 +42,61 @@ _MOST_DIGITS = 12
         200: {"model": Submitted, "description": "Exactly this was stored before; nothing changed."},
     },
 )
-async def submit(code: str, submission: Submission, request: Request, here: Here, caller: Asking) -> Response:
+async def submit(
+    code: str,
+    submission: Submission,
+    request: Request,
+    here: Here,
+    caller: Entering,
+    key: IdempotencyKey = None,
+) -> Response:
     """All zones of a meter in one request, as its display showed them at `taken_at`.
 
     Doubtful values are answered with 409 and the reasons in `values`; the same with `confirm` true stores them as
-    suspect. A second value for the same time supersedes the first, which stays in history.
+    suspect. A second value for the same time supersedes the first, which stays in history. `billing` says which month
+    it is counted to: a reading outside the submission window is kept like any other.
     """
+    return await once(here, caller, key, request, lambda: _submit(code, submission, language_of(request), here, caller))
+
+
+async def _submit(code: str, submission: Submission, language: Language, here: Context, caller: Caller) -> Response:
     async with here.database.connection() as conn:
         seen = await see(conn, caller, code)
-        _check_contract(seen, submission)
+        _check_contract(seen, submission.taken_at)
         meter = await points.standing(conn, code, submission.taken_at)
+    zone = seen.point.tz
     if meter is None:
-        raise Problem("no_meter", point=code, taken_at=submission.taken_at.astimezone(seen.point.tz).isoformat())
+        raise Problem("no_meter", point=code, taken_at=submission.taken_at.astimezone(zone).isoformat())
     _check_values(meter, submission.values)
     source = Source.CONSUMER if caller.role is Role.CONSUMER else Source.OPERATOR
     readings = [
         Reading(meter.meter, channel, submission.taken_at, value, source, None, caller.author, submission.note)
         for channel, value in submission.values.items()
     ]
-    delivery = Delivery(origin=f"api:{caller.name}", readings=readings)
-    outcome = await here.intake.accept(delivery, doubtful=submission.confirm)
-    values = _values(readings, outcome.verdicts, language_of(request))
+    outcome = await here.intake.accept(Delivery(f"api:{caller.name}", readings), doubtful=submission.confirm)
+    values = _values(readings, outcome.verdicts, language)
     _refuse_doubtful(outcome, values)
-    return json_answer(
-        {
-            "point": code,
-            "meter": meter.meter,
-            "taken_at": submission.taken_at.astimezone(seen.point.tz),
-            "source": source.label,
-            "author": caller.author,
-            "values": values,
-        },
-        200 if all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts) else 201,
-    )
+    answer = {
+        "point": code,
+        "meter": meter.meter,
+        "taken_at": submission.taken_at.astimezone(zone),
+        "source": source.label,
+        "author": caller.author,
+        "values": values,
+        "billing": billing_json(here, seen.point, language),
+    }
+    return json_answer(answer, 200 if all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts) else 201)
 
 
-def _check_contract(seen: Seen, submission: Submission) -> None:
-    instant = Range(submission.taken_at, submission.taken_at.max.replace(tzinfo=submission.taken_at.tzinfo))
+def _check_contract(seen: Seen, taken_at: datetime) -> None:
     parts = everything(seen)
-    if any(part.since <= instant.since < part.until for part in parts):
+    if any(part.since <= taken_at < part.until for part in parts):
         return
     zone = seen.point.tz
     contract = ", ".join(
         f"{part.since.astimezone(zone).isoformat()} … {part.until.astimezone(zone).isoformat()}" for part in parts
     )
-    raise invalid(Fault("taken_at", submission.taken_at.isoformat(), "outside_contract", contract=contract))
+    raise invalid(Fault("taken_at", taken_at.isoformat(), "outside_contract", contract=contract))
 
 
 def _check_values(meter: Standing, values: Mapping[str, Decimal]) -> None:

@@ -169,6 +169,12 @@ FAULTS: Mapping[str, FaultText] = {
         "send a time within the contract: {contract}",
         "укажите время в пределах договора: {contract}",
     ),
+    "bad_key": _text(
+        "not a key",
+        "это не ключ",
+        "use 1 to 255 visible ASCII characters, a random UUID for example",
+        "от 1 до 255 видимых знаков ASCII, например случайный UUID",
+    ),
     "repeated_key": _text(
         "the key is written twice", "ключ указан дважды", "send each key once", "укажите каждый ключ один раз"
     ),

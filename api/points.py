@@ -8,22 +8,25 @@ from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.access import Asking, see
 from api.answers import json_answer, maybe_local, plain
+from api.billing import billing_json
 from api.context import Here
 from api.faults import Fault
+from api.language import language_of
 from api.problems import invalid
 from api.queries import Limit
 from api.responses import errors
+from api.route import CabinetRoute
 from api.schemas import Input, PointCard, PointsPage
 from ingest.channel import is_counter
 from ingest.model import MeteringPoint, Register
 from storage import points
 from storage.points import Contacted, Listed, Seen, Standing
 
-router = APIRouter(tags=["points"])
+router = APIRouter(tags=["points"], route_class=CabinetRoute)
 
 
 class PointsQuery(Input):
@@ -52,7 +55,7 @@ async def list_points(query: Annotated[PointsQuery, Query()], here: Here, caller
     response_model=PointCard,
     responses=errors(404),
 )
-async def get_point(code: str, here: Here, caller: Asking) -> Response:
+async def get_point(code: str, request: Request, here: Here, caller: Asking) -> Response:
     """The meter, its channels, and since when it has not answered. After a contract: as it was at its end."""
     now = here.now()
     async with here.database.connection() as conn:
@@ -68,6 +71,7 @@ async def get_point(code: str, here: Here, caller: Asking) -> Response:
             "visible": periods,
             "installation": None if found is None else _installation(found, seen, zone),
             "contact": None if found is None or at != now else _contact(contact, found.remote, zone, caller.staff),
+            "billing": billing_json(here, seen.point, language_of(request)),
         }
     )
 

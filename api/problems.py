@@ -7,10 +7,8 @@ what to do. All other codes stand alone.
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -118,60 +116,59 @@ def answer(problem: Problem, request: Request) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of this application be answered as a problem."""
-    app.add_exception_handler(Problem, _handle_problem)
-    app.add_exception_handler(StarletteHTTPException, _handle_http)
-    app.add_exception_handler(RequestValidationError, _handle_validation)
-    app.add_exception_handler(AmrError, _handle_ours)
-    app.add_exception_handler(Exception, _handle_unknown)
+    """Let every error of this application be answered as a problem, outside the cabinet's own routes too."""
+    for error in (Problem, StarletteHTTPException, RequestValidationError, AmrError, Exception):
+        app.add_exception_handler(error, _handle)
 
 
-async def _handle_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return answer(error, request)
+async def _handle(request: Request, error: Exception) -> Response:
+    return response_of(error, request)
 
 
-async def _handle_validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
-    if broken is not None:
-        return answer(Problem("malformed_json", reason=echo(broken["ctx"]["error"])), request)
-    return answer(invalid(*faults_of(error.errors())), request)
-
-
-async def _handle_http(request: Request, error: Exception) -> Response:
-    """The framework's own refusals: no such path, no such method, a body too large."""
-    assert isinstance(error, StarletteHTTPException)
-    code = STATUSES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-    parameters: dict[str, Any] = {
-        "reason": echo(error.detail),
-        "what": echo(request.url.path),
-        "method": request.method,
-        "allowed": (error.headers or {}).get("Allow", ""),
-        "seconds": RETRY_SECONDS,
-        "reference": "-",
-    }
-    return answer(Problem(code, headers=error.headers, **parameters), request)
-
-
-async def _handle_ours(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AmrError)
+def response_of(error: Exception, request: Request) -> Response:
+    """The answer to any error; what is not known by class is a fault of ours, logged under a reference."""
+    if isinstance(error, Problem):
+        return answer(error, request)
+    if isinstance(error, RequestValidationError):
+        return answer(_of_validation(error), request)
+    if isinstance(error, StarletteHTTPException):
+        return answer(_of_framework(error, request), request)
     code = next((ERRORS[c] for c in type(error).__mro__ if c in ERRORS), None)
     if code is None:
-        return await _handle_unknown(request, error)
+        reference = secrets.token_hex(4)
+        log.error("fault %s in %s %s", reference, request.method, request.url.path, exc_info=error)
+        return answer(Problem("internal", reference=reference), request)
+    return answer(_of_ours(code, error, request), request)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
+    if broken is not None:
+        return Problem("malformed_json", reason=echo(broken["ctx"]["error"]))
+    return invalid(*faults_of(error.errors()))
+
+
+def _of_framework(error: StarletteHTTPException, request: Request) -> Problem:
+    """The framework's own refusals: no such path, no such method."""
+    code = STATUSES.get(error.status_code, "bad_request" if error.status_code < 500 else "unavailable")
+    return Problem(
+        code,
+        headers=error.headers,
+        reason=echo(error.detail),
+        what=echo(request.url.path),
+        method=request.method,
+        allowed=(error.headers or {}).get("Allow", ""),
+        seconds=RETRY_SECONDS,
+    )
+
+
+def _of_ours(code: str, error: Exception, request: Request) -> Problem:
     headers = {}
     if KINDS[code].status == 503:
         log.warning("%s %s: %s", request.method, request.url.path, error)
-        headers = {"Retry-After": str(math.ceil(RETRY_SECONDS))}
+        headers = {"Retry-After": str(RETRY_SECONDS)}
     reason = _CANNOT_BE_STORED if isinstance(error, StoreRejected) else echo(error)
-    what = echo(request.url.path)
-    return answer(Problem(code, headers=headers, reason=reason, what=what, seconds=RETRY_SECONDS), request)
-
-
-async def _handle_unknown(request: Request, error: Exception) -> Response:
-    reference = secrets.token_hex(4)
-    log.error("fault %s in %s %s", reference, request.method, request.url.path, exc_info=error)
-    return answer(Problem("internal", reference=reference), request)
+    return Problem(code, headers=headers, reason=reason, what=echo(request.url.path), seconds=RETRY_SECONDS)
 
 
 def _sentence(fault: Fault, language: Language) -> str:

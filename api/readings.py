@@ -11,18 +11,20 @@ from pydantic import Field
 from api.access import Asking, everything, see, visible
 from api.answers import as_of_json, json_answer, reading_json
 from api.context import Here
+from api.doorkeeper import Caller
 from api.faults import Fault
 from api.instants import MOST_YEARS, Range, When, resolve
 from api.problems import invalid
 from api.queries import Limit
 from api.responses import errors
+from api.route import CabinetRoute
 from api.schemas import Channel, Input, LatestReadings, ReadingsPage
 from ingest.errors import Malformed
 from storage import history, points
 from storage.history import Counted, StoredReading
 from storage.points import Seen
 
-router = APIRouter(tags=["readings"])
+router = APIRouter(tags=["readings"], route_class=CabinetRoute)
 _CURSOR = re.compile(r"(\d{1,4})[.](.{0,200})", re.ASCII)
 
 
@@ -77,8 +79,13 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
 async def get_latest(code: str, here: Here, caller: Asking) -> Response:
     """For each channel the newest reading that counts, and beside it the newest of every other source."""
     async with here.database.connection() as conn:
-        seen = await see(conn, caller, code)
-        counted = await latest_of(conn, code, everything(seen))
+        return json_answer(await latest_json(conn, caller, code))
+
+
+async def latest_json(conn: Any, caller: Caller, code: str) -> dict[str, object]:
+    """The last readings of a point, as far as the caller may see them."""
+    seen = await see(conn, caller, code)
+    counted = await latest_of(conn, code, everything(seen))
     zone = seen.point.tz
     items = [
         {
@@ -88,7 +95,7 @@ async def get_latest(code: str, here: Here, caller: Asking) -> Response:
         for item in counted
     ]
     as_of = as_of_json([item.reading for item in counted], zone)
-    return json_answer({"point": code, "zone": seen.point.zone, "as_of": as_of, "items": items})
+    return {"point": code, "zone": seen.point.zone, "as_of": as_of, "items": items}
 
 
 async def latest_of(conn: Any, code: str, parts: list[Range]) -> list[Counted]:

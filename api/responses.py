@@ -15,6 +15,7 @@ _DESCRIPTIONS = {
     409: "It contradicts what is known; `code` says how, and nothing was stored.",
     413: "The body is too large.",
     422: "Fields are wrong: `errors` names each with the value that came and the remedy.",
+    429: "The token asks too often; try again after `Retry-After` seconds.",
     500: "A fault of ours; `detail` has the reference under which it is logged.",
     503: "Not available just now; try again after `Retry-After` seconds.",
 }
@@ -24,7 +25,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an operation that may answer these statuses, and those every operation may answer."""
     return {
         status: {"model": ProblemOut, "description": _DESCRIPTIONS[status]}
-        for status in sorted({*statuses, 401, 422, 500, 503})
+        for status in sorted({*statuses, 401, 403, 422, 429, 500, 503})
     }
 
 

@@ -164,6 +164,19 @@ class InstallationInfo(Output):
     channels: list[ChannelInfo]
 
 
+class BillingOut(Output):
+    """The month that readings typed in now are counted to. Days of the window are of the point's calendar, included.
+
+    A reading outside the window is kept like any other; one that comes after it is counted to the next month.
+    """
+
+    month: str = Field(pattern=r"^\d{4}-\d\d$", examples=["2026-03"])
+    in_window: bool
+    first_day: int
+    last_day: int
+    text: str = Field(examples=["counted to 2026-03"])
+
+
 class PointCard(Output):
     """A metering point with what stands there."""
 
@@ -176,6 +189,7 @@ class PointCard(Output):
     visible: list[Period] | None = Field(description="the consumer's time at the point; null for staff")
     installation: InstallationInfo | None = Field(description="null while no meter stands there")
     contact: Contact | None
+    billing: BillingOut
 
 
 class ReadingOut(Output):
@@ -267,6 +281,7 @@ class Submitted(Output):
     source: SourceName
     author: str
     values: list[SubmittedValue]
+    billing: BillingOut
 
 
 class AmountOut(Output):
@@ -301,6 +316,18 @@ class ConsumptionOut(Output):
     as_of: AsOf | None
     total: AmountOut | None
     items: list[AmountOut]
+
+
+class ConsumptionOfPoints(Output):
+    """Consumption of several points, in the order they were asked for."""
+
+    items: list[ConsumptionOut]
+
+
+class LatestOfPoints(Output):
+    """The last readings of several points, in the order they were asked for."""
+
+    items: list[LatestReadings]
 
 
 class Fact(Output):

@@ -65,6 +65,11 @@ KINDS: Mapping[str, Kind] = {
             "роли {role} это не разрешено; нужна одна из: {allowed}",
         ),
     ),
+    "insufficient_scope": Kind(
+        403,
+        Text("The token's scopes do not allow this", "Областей токена (scope) для этого недостаточно"),
+        Text("this takes scope {scope}", "нужна область {scope}"),
+    ),
     "not_found": Kind(
         404,
         Text("Not found", "Не найдено"),
@@ -102,6 +107,14 @@ KINDS: Mapping[str, Kind] = {
             "на точке {point} в момент {taken_at} не было прибора учёта; проверьте taken_at",
         ),
     ),
+    "still_running": Kind(
+        409,
+        Text("The first request still runs", "Первый запрос ещё выполняется"),
+        Text(
+            "a request with this Idempotency-Key still runs; repeat it in {seconds} s",
+            "запрос с этим Idempotency-Key ещё выполняется; повторите через {seconds} с",
+        ),
+    ),
     "conflict": Kind(
         409,
         Text("It contradicts what is stored", "Противоречит сохранённому"),
@@ -121,6 +134,19 @@ KINDS: Mapping[str, Kind] = {
         422,
         Text("The reading could not be taken", "Показание не принято"),
         Text("{reason}", "{reason}"),
+    ),
+    "key_reused": Kind(
+        422,
+        Text("The key belongs to another request", "Ключ принадлежит другому запросу"),
+        Text(
+            "this Idempotency-Key came before with another address or body; choose a new key for a new request",
+            "этот Idempotency-Key уже приходил с другим адресом или телом; для нового запроса возьмите новый ключ",
+        ),
+    ),
+    "too_many_requests": Kind(
+        429,
+        Text("Too many requests", "Слишком много запросов"),
+        Text("try again in {seconds} s", "повторите через {seconds} с"),
     ),
     "internal": Kind(
         500,
@@ -154,6 +180,15 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 """Every problem this service answers with, by its stable code."""
+
+BILLING: Mapping[bool, Text] = {
+    True: Text("counted to {month}", "будет учтено за {month}"),
+    False: Text(
+        "entered outside days {first}–{last}: kept, and counted to {month}",
+        "введено вне дней {first}–{last}: сохранено и будет учтено за {month}",
+    ),
+}
+"""Which month a reading is counted to, by whether it came within the submission window."""
 
 REASONS: Mapping[str, Text] = {
     "below_previous": Text("less than the previous reading", "меньше предыдущего показания"),

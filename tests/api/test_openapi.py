@@ -16,6 +16,8 @@ OPERATIONS = {
     "listReadings": ("get", "/api/v1/points/{code}/readings"),
     "getLatestReadings": ("get", "/api/v1/points/{code}/readings/latest"),
     "submitReadings": ("post", "/api/v1/points/{code}/readings"),
+    "getLatestReadingsOfPoints": ("get", "/api/v1/readings/latest"),
+    "getConsumptionOfPoints": ("get", "/api/v1/consumption"),
     "getConsumption": ("get", "/api/v1/points/{code}/consumption"),
 }
 
@@ -59,7 +61,7 @@ async def test_errors_are_declared_as_problem_documents(document: dict[str, Any]
                     schema = response["content"]["application/problem+json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/ProblemOut"}
             if path.startswith("/api/"):
-                assert {"401", "422", "500", "503"} <= operation["responses"].keys()
+                assert {"401", "403", "422", "429", "500", "503"} <= operation["responses"].keys()
                 assert operation["security"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
 

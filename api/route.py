@@ -1,0 +1,80 @@
+"""How every operation of the cabinet runs: an exact body in; a problem, a record and a validator out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.access import caller_of
+from api.conditional import unless_known
+from api.context import context_of
+from api.exact_json import decode
+from api.problems import Problem, response_of
+from storage import audit
+
+
+class ExactRequest(Request):
+    """A request whose JSON has `Decimal` where there was a point or an exponent, and whose body is bounded."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            self._body = await self._bounded(context_of(self).settings.body_limit)
+        return self._body
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = decode(await self.body())
+        return self._json
+
+    async def _bounded(self, limit: int) -> bytes:
+        pieces, size = [], 0
+        async for piece in self.stream():
+            size += len(piece)
+            if size > limit:
+                raise Problem("too_large", limit=limit, headers={"Connection": "close"})
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+class CabinetRoute(APIRoute):
+    """A route whose errors are problems, whose use by staff and whose writes are on record, and whose pages have ETags.
+
+    Errors are answered here and not in the outer layers, so that CORS headers and compression hold for them too.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def run(request: Request) -> Response:
+            exact = ExactRequest(request.scope, request.receive)
+            try:
+                response = await handle(exact)
+            except Exception as error:  # noqa: BLE001 - the one table of errors decides, and logs what it does not know
+                response = response_of(error, exact)
+            try:
+                await self._record(exact, response.status_code)
+            except Exception as error:  # noqa: BLE001 - what cannot be put on record is not shown
+                return response_of(error, exact)
+            return unless_known(exact, response)
+
+        return run
+
+    async def _record(self, request: Request, status: int) -> None:
+        """Put the use on record: all of staff's, and every write."""
+        caller = caller_of(request)
+        if caller is None or not (caller.staff or request.method not in ("GET", "HEAD")):
+            return
+        async with context_of(request).database.connection() as conn:
+            await audit.write(
+                conn,
+                actor=caller.name,
+                role=caller.role.value,
+                operation=self.operation_id or self.name,
+                point=request.path_params.get("code"),
+                status=status,
+                detail=request.url.query,
+                client=request.client.host if request.client else None,
+            )

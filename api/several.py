@@ -1,0 +1,71 @@
+"""The same questions for several points at once: one page of a cabinet, one request."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from api.access import Asking
+from api.answers import json_answer
+from api.consumption import ConsumptionQuery, consumption_of
+from api.context import Here
+from api.readings import latest_json
+from api.responses import errors
+from api.route import CabinetRoute
+from api.schemas import ConsumptionOfPoints, Input, LatestOfPoints
+
+router = APIRouter(route_class=CabinetRoute)
+MOST_POINTS = 100
+
+_Points = Annotated[
+    list[str],
+    Field(min_length=1, max_length=MOST_POINTS, description="codes of points; repeat the parameter", alias="point"),
+]
+
+
+class LatestQuery(Input):
+    """Which points."""
+
+    points: _Points
+
+
+class SeveralQuery(ConsumptionQuery):
+    """Which points, which energy, over which range, cut how."""
+
+    points: _Points
+
+
+@router.get(
+    "/readings/latest",
+    tags=["readings"],
+    operation_id="getLatestReadingsOfPoints",
+    summary="The last readings of several points",
+    response_model=LatestOfPoints,
+    responses=errors(404),
+)
+async def get_latest(query: Annotated[LatestQuery, Query()], here: Here, caller: Asking) -> Response:
+    """In the order asked for. One point that is not visible makes the whole answer 404 and is named."""
+    async with here.database.connection() as conn:
+        items = [await latest_json(conn, caller, code) for code in query.points]
+    return json_answer({"items": items})
+
+
+@router.get(
+    "/consumption",
+    tags=["consumption"],
+    operation_id="getConsumptionOfPoints",
+    summary="Consumption of several points",
+    response_model=ConsumptionOfPoints,
+    responses=errors(404),
+)
+async def get_consumption(query: Annotated[SeveralQuery, Query()], here: Here, caller: Asking) -> Response:
+    """In the order asked for, dates beginning in each point's own zone. The limit of intervals holds for all together.
+
+    One point that is not visible makes the whole answer 404 and is named.
+    """
+    most = here.settings.interval_limit // len(query.points)
+    async with here.database.connection() as conn:
+        items = [await consumption_of(conn, caller, code, query, most) for code in query.points]
+    return json_answer({"items": items})
