@@ -20,11 +20,11 @@ from ingest.errors import FleetConflict, Misconfigured, NotFound
 from ingest.model import Installation, Meter, RegisterSpec
 from storage.fleet import lock_fleet, tell_collectors
 from storage.fleet_boundaries import boundary_conflicts
-from storage.fleet_difference import place_of, show_number
 from storage.fleet_file import bus_mistake
 from storage.fleet_history import channels_with_readings, following_of, raise_conflicts, used_elsewhere
-from storage.fleet_model import Fleet, FleetMeter, Mentioned, overlap, span_of
+from storage.fleet_model import Fleet, FleetMeter, Mentioned, overlap
 from storage.fleet_stored import load
+from storage.fleet_words import place_of, show_number, span_of
 from storage.fleet_write import write_installations, write_meters
 
 _EVENT = """
@@ -81,19 +81,28 @@ async def exchange(
     ended = replace(standing, until=at, closing=dict(closing))
     begun = Installation(point, new.serial, at, None, ct or standing.ct, vt or standing.vt, dict(new.opening), {})
     gone = replace(old, meter=replace(old.meter, line=None, address=None, gateway=None))
-    elsewhere = [one for one in fleet.installations if one.meter == standing.meter and one != standing]
-    raise_conflicts(
-        [
-            *await used_elsewhere(conn, Fleet(meters={standing.meter: gone, new.serial: coming})),
-            *(_elsewhere(begun, one) for one in fleet.installations if one.meter == new.serial and overlap(begun, one)),
-            *await boundary_conflicts(conn, ended, following_of(ended, elsewhere)),
-            *await boundary_conflicts(conn, begun, None),
-        ]
-    )
+    await _check_exchange(conn, fleet, Fleet(meters={standing.meter: gone, new.serial: coming}), ended, begun)
     await write_meters(conn, [gone, coming], fleet.meters)
     await write_installations(conn, [begun], [(standing, ended)])
     await _record(conn, "exchange", ended, begun, author)
     return ended, begun
+
+
+async def _check_exchange(conn: _Conn, stored: Fleet, meters: Fleet, ended: Installation, begun: Installation) -> None:
+    """Raise FleetConflict with all that forbids it: another place of the new meter, its bus address, readings."""
+    others = [one for one in stored.installations if (one.point, one.since) != (ended.point, ended.since)]
+    raise_conflicts(
+        [
+            *await used_elsewhere(conn, meters),
+            *(
+                f"meter {begun.meter} is stored at point {one.point} {span_of(one)}; end that installation first"
+                for one in others
+                if one.meter == begun.meter and overlap(begun, one)
+            ),
+            *await boundary_conflicts(conn, ended, following_of(ended, (o for o in others if o.meter == ended.meter))),
+            *await boundary_conflicts(conn, begun, None),
+        ]
+    )
 
 
 async def change_ratio(
@@ -213,10 +222,6 @@ def _require(
                 f"{name} {channel} = {value}: the register shows {spec.digits or 12} digits and at most 6 decimals, "
                 "from zero on"
             )
-
-
-def _elsewhere(begun: Installation, other: Installation) -> str:
-    return f"meter {begun.meter} is stored at point {other.point} {span_of(other)}; end that installation first"
 
 
 async def _record(conn: _Conn, kind: str, ended: Installation, begun: Installation, author: str | None) -> None:

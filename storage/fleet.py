@@ -17,10 +17,12 @@ from psycopg.types.json import Jsonb
 from ingest.errors import StoreUnavailable
 from ingest.model import Line, Polled, PolledLine
 from storage.database import Database
-from storage.fleet_difference import Difference, compare, pair_up
-from storage.fleet_file import mentioned, parse, read_fleet
+from storage.fleet_difference import Difference, compare
+from storage.fleet_file import read_fleet
 from storage.fleet_history import check_apply
 from storage.fleet_model import LineCheck, Models
+from storage.fleet_names import mentioned, parse
+from storage.fleet_pairs import pair_up
 from storage.fleet_stored import absent, load
 from storage.fleet_toml import write_toml
 from storage.fleet_write import write_difference

@@ -12,7 +12,7 @@ import psycopg
 
 from ingest.channel import from_micro, is_counter
 from ingest.model import PEOPLE, Installation, Quality, Source
-from storage.fleet_difference import place_of
+from storage.fleet_words import place_of
 
 _Conn = psycopg.AsyncConnection[Any]
 _COUNTED = [int(source) for source in Source if source is not Source.ESTIMATE]

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
 
 from ingest.channel import check_channel, to_micro
-from ingest.errors import Misconfigured
 from ingest.model import RegisterSpec
+from storage.fleet_mistake import ABSENT, Mistake
 
-_ABSENT = object()
 _PERIOD = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _LONGEST_PERIOD = timedelta(days=31)
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is wrong: in which table and entry (a serial, a code), on which line, which field and value, what to do."""
-
-    table: str
-    entry: str
-    line: int | None
-    field: str
-    value: object
-    remedy: str
-
-    def __str__(self) -> str:
-        where = "" if self.line is None else f"line {self.line}: "
-        entry = f" {self.entry}" if self.entry else ""
-        value = "" if self.value is _ABSENT else f" = {_shown(self.value)}"
-        return f"{where}[[{self.table}]]{entry}: {self.field}{value}: {self.remedy}"
-
-
-class FleetMistakes(Misconfigured):
-    """Everything wrong with a fleet file at once."""
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        super().__init__("\n".join([f"the fleet file has {count}; nothing was changed:", *map(str, mistakes)]))
-        self.mistakes = tuple(mistakes)
 
 
 class Entry:
@@ -61,9 +32,9 @@ class Entry:
         self._asked: set[str] = set()
         self.sound = True
 
-    def wrong(self, field: str, remedy: str, value: object = _ABSENT) -> None:
+    def wrong(self, field: str, remedy: str, value: object = ABSENT) -> None:
         """Note a mistake; without `value` the field's own is shown."""
-        shown = self._raw.get(field, _ABSENT) if value is _ABSENT else value
+        shown = self._raw.get(field, ABSENT) if value is ABSENT else value
         self._mistakes.append(Mistake(self._table, self._label, self._line, field, shown, remedy))
         self.sound = False
 
@@ -76,19 +47,19 @@ class Entry:
 
     def text_or_none(self, field: str) -> str | None:
         value = self._take(field)
-        return None if value is _ABSENT else self._text(field, value, "", False)
+        return None if value is ABSENT else self._text(field, value, "", False)
 
     def bus_address(self, field: str) -> str | None:
         """A number or a text, kept as text; None when absent."""
         value = self._take(field)
-        if value is _ABSENT:
+        if value is ABSENT:
             return None
         return str(value) if type(value) is int and value >= 0 else self._text(field, value, "", False)
 
     def number(self, field: str, default: Decimal) -> Decimal:
         """An exact positive number: whole, decimal or as text."""
         value = self._take(field)
-        number = default if value is _ABSENT else self._decimal(field, value)
+        number = default if value is ABSENT else self._decimal(field, value)
         if number is not None and number > 0:
             return number
         if number is not None:
@@ -98,7 +69,7 @@ class Entry:
     def period(self, field: str, default: timedelta) -> timedelta:
         """A length of time like "30m", "1h", "1h30m" or "1d"."""
         value = self._take(field)
-        if value is _ABSENT:
+        if value is ABSENT:
             return default
         match = _PERIOD.fullmatch(value) if isinstance(value, str) and value else None
         if match and all(len(part or "") < 8 for part in match.groups()):
@@ -112,16 +83,16 @@ class Entry:
     def instant(self, field: str, zone: str) -> datetime:
         """A required date (00:00 in the zone) or an offset date-time, in UTC."""
         value = self._take(field, required=True)
-        return _ANY if value is _ABSENT else self._instant(field, value, zone)
+        return _ANY if value is ABSENT else self._instant(field, value, zone)
 
     def instant_or_none(self, field: str, zone: str) -> datetime | None:
         value = self._take(field)
-        return None if value is _ABSENT else self._instant(field, value, zone)
+        return None if value is ABSENT else self._instant(field, value, zone)
 
     def values(self, field: str) -> dict[str, Decimal]:
         """Register values by channel, like {"1.8.0" = "12345.6"}."""
         value = self._take(field)
-        if value is _ABSENT:
+        if value is ABSENT:
             return {}
         if not isinstance(value, dict):
             self.wrong(field, 'write values by channel, like {"1.8.0" = "12345.6"}')
@@ -132,7 +103,7 @@ class Entry:
     def registers(self, field: str) -> dict[str, RegisterSpec]:
         """Register descriptions by channel, like [{channel="1.8.0", digits=6, decimals=2, max_rate="15"}]."""
         value = self._take(field)
-        if value is _ABSENT:
+        if value is ABSENT:
             return {}
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             self.wrong(field, 'write a list like [{channel="1.8.0", digits=6, decimals=2, max_rate="15"}]')
@@ -149,11 +120,11 @@ class Entry:
     def options(self, field: str) -> dict[str, object]:
         """A table of settings as JSON can keep it."""
         value = self._take(field)
-        if value is _ABSENT:
+        if value is ABSENT:
             return {}
         if isinstance(value, dict):
             plain = {key: _plain(one) for key, one in value.items()}
-            if not any(one is _ABSENT for one in plain.values()):
+            if not any(one is ABSENT for one in plain.values()):
                 return plain
         self.wrong(field, "write a table of texts, numbers, true, false and lists, like {timeout = 0.5}")
         return {}
@@ -167,13 +138,13 @@ class Entry:
 
     def _take(self, field: str, *, required: bool = False) -> object:
         self._asked.add(field)
-        value = self._raw.get(field, _ABSENT)
-        if value is _ABSENT and required:
+        value = self._raw.get(field, ABSENT)
+        if value is ABSENT and required:
             self.wrong(field, "is missing; write it")
         return value
 
     def _text(self, field: str, value: object, default: str, may_be_empty: bool) -> str:
-        if value is _ABSENT:
+        if value is ABSENT:
             return default
         if not isinstance(value, str):
             self.wrong(field, f'write it as a text in quotation marks, like {field} = "{value}"')
@@ -185,7 +156,7 @@ class Entry:
             return value
         return default
 
-    def _decimal(self, field: str, value: object, shown: object = _ABSENT) -> Decimal | None:
+    def _decimal(self, field: str, value: object, shown: object = ABSENT) -> Decimal | None:
         number = None
         if isinstance(value, int | str | Decimal) and not isinstance(value, bool):
             try:
@@ -231,7 +202,7 @@ class Entry:
 
     def _whole(self, field: str, least: int, most: int) -> int | None:
         value = self._take(field)
-        if value is _ABSENT:
+        if value is ABSENT:
             return None
         if type(value) is int and least <= value <= most:
             return value
@@ -255,21 +226,13 @@ class Entry:
 
 
 def _plain(value: object) -> object:
-    """A TOML value as JSON can keep it; _ABSENT when it cannot."""
+    """A TOML value as JSON can keep it; ABSENT when it cannot."""
     if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else _ABSENT
+        return float(value) if value.is_finite() else ABSENT
     if isinstance(value, list):
         items = [_plain(one) for one in value]
-        return _ABSENT if any(one is _ABSENT for one in items) else items
+        return ABSENT if any(one is ABSENT for one in items) else items
     if isinstance(value, dict):
         fields = {key: _plain(one) for key, one in value.items()}
-        return _ABSENT if any(one is _ABSENT for one in fields.values()) else fields
-    return value if isinstance(value, str | bool | int) else _ABSENT
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, Decimal | datetime | date):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_shown(one)}" for key, one in value.items()) + "}"
-    return repr(value)
+        return ABSENT if any(one is ABSENT for one in fields.values()) else fields
+    return value if isinstance(value, str | bool | int) else ABSENT

@@ -12,19 +12,21 @@ What a file refers to may stand in it or be stored already. Pure: `stored` carri
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.errors import Misconfigured
 from ingest.model import Installation, Line, Meter, MeteringPoint
-from storage.fleet_entry import Entry, FleetMistakes, Mistake
-from storage.fleet_model import Contract, Fleet, FleetMeter, LineCheck, Mentioned, Models, overlap, span_of
+from storage.fleet_entry import Entry
+from storage.fleet_mistake import FleetMistakes, Mistake
+from storage.fleet_model import Contract, Fleet, FleetMeter, LineCheck, Models, overlap
+from storage.fleet_names import entries, parse
+from storage.fleet_words import span_of
 
 _LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "line": lambda raw: f"{raw.get('name', '')}",
@@ -40,38 +42,12 @@ _UNITS = {**_NETWORK, **_PORTS}
 """Kinds of lines with the bus addresses (Modbus units) they carry."""
 
 
-def parse(text: str) -> dict[str, Any]:
-    """The TOML of a fleet file, numbers exact. Raises Misconfigured with the place when it is not TOML."""
-    try:
-        return tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, InvalidOperation, RecursionError) as e:
-        raise Misconfigured(f"the fleet file is not TOML: {e}; nothing was changed") from e
-
-
-def mentioned(tables: Mapping[str, Any]) -> Mentioned:
-    """Every name the file uses, right or wrong."""
-
-    def names(*places: tuple[str, str]) -> frozenset[str]:
-        entries = ((one.get(key) for one in _entries(tables.get(table))) for table, key in places)
-        return frozenset(name for found in entries for name in found if isinstance(name, str) and name.isprintable())
-
-    return Mentioned(
-        lines=names(("line", "name"), ("meter", "line")),
-        points=names(("point", "code"), ("installation", "point"), ("contract", "point")),
-        meters=names(("meter", "serial"), ("installation", "meter")),
-    )
-
-
 def read_fleet(text: str, models: Models, stored: Fleet, check_line: LineCheck | None = None) -> Fleet:
     """What the file says, every reference resolved. Raises FleetMistakes with all that is wrong.
 
     A meter has the registers its model has in `models`, overridden by those described in the file.
     """
     return _Reader(text, parse(text), models, stored, check_line).read()
-
-
-def _entries(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 @dataclass(slots=True)
@@ -122,7 +98,7 @@ class _Reader:
 
     def _entries(self, table: str) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
         value = self.tables.get(table, [])
-        found = _entries(value)
+        found = entries(value)
         if not isinstance(value, list) or len(found) != len(value):
             self.mistakes.append(Mistake(table, "", None, table, value, f"write tables under [[{table}]]"))
             return

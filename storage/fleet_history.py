@@ -11,8 +11,9 @@ import psycopg
 from ingest.errors import FleetConflict
 from ingest.model import Installation
 from storage.fleet_boundaries import boundary_conflicts, first_reading
-from storage.fleet_difference import Pair, Pairs, place_of
-from storage.fleet_model import Fleet, overlap, span_of
+from storage.fleet_model import Fleet, overlap
+from storage.fleet_pairs import Pair, Pairs
+from storage.fleet_words import place_of, span_of
 
 _Conn = psycopg.AsyncConnection[Any]
 

@@ -57,8 +57,3 @@ class Mentioned:
 def overlap(one: Installation | Contract, other: Installation | Contract) -> bool:
     """Whether two half-open spans have an instant in common."""
     return (one.until is None or other.since < one.until) and (other.until is None or one.since < other.until)
-
-
-def span_of(one: Installation | Contract) -> str:
-    """The time it covers, for people."""
-    return f"since {one.since.isoformat()}" + ("" if one.until is None else f" until {one.until.isoformat()}")

@@ -9,8 +9,8 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from ingest.model import Installation, Line, MeteringPoint, RegisterSpec
-from storage.fleet_difference import show_number, show_period
 from storage.fleet_model import Contract, Fleet, FleetMeter, Models
+from storage.fleet_words import show_number, show_period
 
 _PLAIN = MeteringPoint("any")
 

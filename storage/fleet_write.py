@@ -11,8 +11,9 @@ from psycopg.types.json import Jsonb
 
 from ingest.channel import to_micro
 from ingest.model import Installation
-from storage.fleet_difference import Difference, Pairs
+from storage.fleet_difference import Difference
 from storage.fleet_model import Fleet, FleetMeter
+from storage.fleet_pairs import Pairs
 
 _LINE = """
 INSERT INTO line (name, kind, address, options) VALUES (%s, %s, %s, %s)

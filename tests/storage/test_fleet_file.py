@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from ingest.errors import Misconfigured
 from ingest.model import Installation, Line, Meter, MeteringPoint, RegisterSpec
-from storage.fleet_difference import compare, pair_up
-from storage.fleet_entry import FleetMistakes
+from storage.fleet_difference import compare
 from storage.fleet_file import read_fleet
+from storage.fleet_mistake import FleetMistakes
 from storage.fleet_model import Contract, Fleet, FleetMeter, Models
+from storage.fleet_pairs import pair_up
 from storage.fleet_toml import write_toml
 from tests.storage.fleet_rig import MODELS, STREET
 
