@@ -24,7 +24,9 @@ from storage.database import Database, DatabaseSettings, open_database
 from storage.migrate import migrate
 from storage.policy import StoragePolicy
 from storage.readings import PostgresStore
-from storage.timescale import Extension, adapt, arrange, chunks
+from storage.timescale import Extension, chunks
+from storage.timescale_layout import adapt, arrange
+from tests.storage.columnstore import compress
 from tests.storage.rows import install
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -64,15 +66,6 @@ async def plain_database(settings: DatabaseSettings, registers: int) -> AsyncIte
         for n in range(registers):
             await install(database, f"r{n}", [TOTAL])
         yield database
-
-
-async def compress(database: Database, table: str = "reading") -> int:
-    """Put every chunk into the columnstore, as the policy will when they are old enough."""
-    async with database.own_connection() as conn:
-        found = await chunks(conn, table) or []
-        for chunk in found:
-            await conn.execute(f"CALL public.convert_to_columnstore('{chunk.name}')".encode())
-    return len(found)
 
 
 async def test_a_migration_states_chunks_columnstore_and_policy(hypertables: Database) -> None:
