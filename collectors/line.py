@@ -21,7 +21,7 @@ from collectors.clock import Clock
 from collectors.link import Answer, Door, LineDown, Link, Silent
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of
-from collectors.schedule import SPREAD, next_due, phase
+from collectors.schedule import CLOCK_CHANGE, SPREAD, next_due, phase
 from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError, NotFound
 from ingest.model import Line, Polled
@@ -34,16 +34,34 @@ SILENT_TURNS = 3
 
 
 class Turn:
-    """A meter's place in the schedule. `due` is when it is asked next."""
+    """A meter's place in the schedule. `due` is when it is asked next, which may be ahead of its regular instant."""
 
-    __slots__ = ("due", "health", "meter", "offset", "told")
+    __slots__ = ("_even", "_regular", "due", "health", "meter", "offset", "origin", "told")
 
-    def __init__(self, meter: Polled, due: datetime, offset: timedelta, health: Health) -> None:
+    def __init__(self, meter: Polled, origin: str, due: datetime, offset: timedelta, health: Health) -> None:
         self.meter = meter
+        self.origin = origin
         self.due = due
         self.offset = offset
         self.health = health
         self.told: datetime | None = None
+        self._even = not CLOCK_CHANGE % meter.period
+        self._regular = self.settle(due)
+
+    def settle(self, now: datetime) -> datetime:
+        """The first regular instant after `now`, worked out from the wall clock."""
+        self._regular = next_due(now, self.meter.period, self.meter.zone, self.offset)
+        return self._regular
+
+    def regular(self, now: datetime) -> datetime:
+        """The same from the one before, while that is right: for most polls of most meters."""
+        if self._regular > now:
+            return self._regular
+        following = self._regular + self.meter.period
+        if self._even and following > now:
+            self._regular = following
+            return following
+        return self.settle(now)
 
 
 class Owner:
@@ -89,7 +107,8 @@ class Owner:
             known = self._turns.get(serial)
             if known is None or known.meter != meter:
                 offset = phase(serial, self._spread, meter.period)
-                self._place(Turn(meter, now, offset, Health(self._patience, self._rng)))
+                origin = f"modbus:{self.line.name}/{meter.address}"
+                self._place(Turn(meter, origin, now, offset, Health(self._patience, self._rng)))
         self._woken.set()
 
     async def ask(self, serial: str) -> Answer:
@@ -129,7 +148,7 @@ class Owner:
 
     async def _poll(self, turn: Turn, now: datetime) -> None:
         meter = turn.meter
-        turn.due = next_due(now, meter.period, meter.zone, turn.offset)
+        turn.due = turn.regular(now)
         try:
             answer = await self._link.read(meter)
         except AmrError as error:
@@ -138,7 +157,7 @@ class Owner:
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
         self._place(turn)
-        await self._deliver(delivery_of(self._origin(meter), meter, now, answer))
+        await self._deliver(delivery_of(turn.origin, meter, now, answer))
 
     async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
         """Tell that a poll failed, and when the meter is tried again."""
@@ -152,7 +171,7 @@ class Owner:
             await self._count_silence(error)
         self._place(turn)
         log.info("meter %s on line %s: %s", meter.serial, self.line.name, error)
-        await self._deliver(Delivery(self._origin(meter), contacts=(contact(meter, now, error),)))
+        await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))
 
     async def _count_silence(self, error: AmrError) -> None:
         """When nobody answers any more, the connection may have died without telling us: open it anew."""
@@ -198,7 +217,7 @@ class Owner:
         now, contacts = self._clock.now(), []
         for turn in self._turns.values():
             if turn.due <= now and (turn.told is None or turn.told <= now):
-                turn.told = next_due(now, turn.meter.period, turn.meter.zone, turn.offset)
+                turn.told = turn.regular(now)
                 contacts.append(contact(turn.meter, now, error))
         if contacts:
             await self._deliver(Delivery(f"line:{self.line.name}", contacts=contacts))
@@ -222,9 +241,6 @@ class Owner:
         done = await self._door.put(delivery)
         done.add_done_callback(self._report)
 
-    def _origin(self, meter: Polled) -> str:
-        return f"modbus:{self.line.name}/{meter.address}"
-
     def _place(self, turn: Turn) -> None:
         """Into the queue it belongs to; entries left behind in the queues are passed over."""
         self._turns[turn.meter.serial] = turn
@@ -235,7 +251,7 @@ class Owner:
         now = self._clock.now()
         self._due, self._probes = [], []
         for turn in self._turns.values():
-            turn.due = min(turn.due, next_due(now, turn.meter.period, turn.meter.zone, turn.offset))
+            turn.due = min(turn.due, turn.settle(now))
             self._place(turn)
 
     def _take(self, due: Turn | None, probe: Turn | None) -> Turn:

@@ -13,6 +13,9 @@ SPREAD = timedelta(seconds=60)
 _EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
 """A Monday: weeks align to it on the wall of any zone."""
 
+CLOCK_CHANGE = timedelta(minutes=30)
+"""Clocks are changed by whole multiples of this: a period that divides it stays aligned whatever happens."""
+
 _NOTHING = timedelta(0)
 _QUARTER = timedelta(minutes=15)
 """Clocks are changed at whole quarters of an hour of UTC, everywhere."""
