@@ -22,7 +22,10 @@ _PAUSE = 0.05
 
 
 class ModbusServer:
-    """Many units behind one TCP port. `units` may be changed while it runs; a unit not there stays silent."""
+    """Many units behind one TCP port. `units` may be changed while it runs; a unit not there stays silent.
+
+    `station` makes another far end for each connection: a line on which more than Modbus is spoken.
+    """
 
     def __init__(
         self,
@@ -31,11 +34,13 @@ class ModbusServer:
         kind: str = "modbus-tcp",
         host: str = "127.0.0.1",
         port: int = 0,
+        station: Callable[[], Station] | None = None,
     ) -> None:
         if kind not in STATIONS:
             raise ValueError(f"kind {kind!r} is unknown; one of {', '.join(STATIONS)}")
         self.units = units
         self.kind = kind
+        self._station = station or (lambda: STATIONS[kind](units))
         self.host = host
         self.port = port
         self._server: asyncio.Server | None = None
@@ -72,7 +77,7 @@ class ModbusServer:
         await self.stop()
 
     def _connection(self) -> "_Connection":
-        return _Connection(STATIONS[self.kind](self.units), self._open)
+        return _Connection(self._station(), self._open)
 
 
 class _Connection(asyncio.Protocol):

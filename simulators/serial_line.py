@@ -22,9 +22,7 @@ class SerialLine:
     """One station (with many units) behind a pseudo-terminal; `bits` per character: 10 is 8N1, 11 with parity."""
 
     def __init__(self, station: Station, *, baud: int = 9600, bits: int = 10, turnaround: float = 0.005) -> None:
-        speed = getattr(termios, f"B{baud}", None)
-        if speed is None:
-            raise ValueError(f"baud {baud} is no speed of a serial port; take 1200, 2400, 4800, 9600, 19200, 38400 …")
+        _speed(baud)
         if bits not in (10, 11):
             raise ValueError(f"bits {bits} per character must be 10 (8N1, 7E1) or 11 (8E1, 8N2)")
         self.station = station
@@ -32,8 +30,7 @@ class SerialLine:
         self.path = ""
         self.collisions = 0  # pieces of requests that came while the line was talking
         self.misheard = 0  # pieces that came at another speed
-        self._speed: int = speed
-        self._character = bits / baud
+        self._bits = bits
         self._turnaround = turnaround
         self._ends: tuple[int, int] | None = None
         self._heard = 0
@@ -81,7 +78,7 @@ class SerialLine:
             self.station.silence()
             self._heard = 0
         self._last = now
-        if termios.tcgetattr(self._ends[1])[4] != self._speed:
+        if termios.tcgetattr(self._ends[1])[4] != _speed(self._baud):
             self.misheard += 1
         elif self._talks_from <= now < self._talks_until:
             self.collisions += 1
@@ -90,16 +87,22 @@ class SerialLine:
             for reply in self.station.hear(data):
                 self._answer(reply, now)
 
+    @property
+    def _baud(self) -> int:
+        """The speed now: a station that agrees on another one (IEC 62056-21) has it in `baud`."""
+        return getattr(self.station, "baud", None) or self.baud
+
     def _answer(self, reply: Reply, now: float) -> None:
         """Send piece by piece, each when its last character would have arrived."""
-        asked = (self._heard + 3.5) * self._character
+        character = self._bits / self._baud
+        asked = (self._heard + 3.5) * character
         self._heard = 0
         begin = max(now + asked + self._turnaround + reply.after, self._talks_until)
         self._talks_from = begin
-        self._talks_until = begin + len(reply.frame) * self._character
+        self._talks_until = begin + len(reply.frame) * character
         for at in range(0, len(reply.frame), _PIECE):
             piece = reply.frame[at : at + _PIECE]
-            self._at(begin + (at + len(piece)) * self._character, piece)
+            self._at(begin + (at + len(piece)) * character, piece)
 
     def _at(self, when: float, piece: bytes) -> None:
         timer: asyncio.TimerHandle = asyncio.get_running_loop().call_at(when, lambda: self._send(timer, piece))
@@ -113,3 +116,13 @@ class SerialLine:
             except BlockingIOError:
                 # Nobody reads: a wire does not wait either.
                 self.collisions += 1
+
+
+def _speed(baud: int) -> int:
+    try:
+        speed: int = getattr(termios, f"B{baud}")
+    except AttributeError:
+        raise ValueError(
+            f"baud {baud} is no speed of a serial port; take 1200, 2400, 4800, 9600, 19200, 38400 …"
+        ) from None
+    return speed

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Sequence
 from datetime import datetime
 
+from simulators.breakable import Breakable
 from simulators.clock import Clock
 from simulators.faults import Fault, Kind
 from simulators.layout import Layout
@@ -12,34 +13,15 @@ from simulators.meter import Meter
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_COUNT, BUSY, NO_ANSWER = 1, 2, 3, 6, 11
 
 
-class Unit:
+class Unit(Breakable):
     """A meter behind a unit id. Registers are worked out once per simulated second and kept as an image."""
 
     def __init__(self, meter: Meter, layout: Layout, clock: Clock, scenario: Sequence[Fault] = ()) -> None:
+        super().__init__(clock, scenario)
         self.meter = meter
         self.layout = layout
-        self.clock = clock
-        self.scenario = tuple(scenario)
-        self.requests = 0
-        self._switched: Fault | None = None
         self._second: datetime | None = None
         self._image = b""
-
-    def break_with(self, kind: Kind | str, *, seconds: float = 0.0, every: int = 1) -> None:
-        """Switch a fault on now; it replaces the one switched on before and outranks the scenario."""
-        self._switched = Fault(Kind(kind), seconds=seconds, every=every)
-
-    def mend(self) -> None:
-        """Switch the fault off again; the scenario's own ones still hold."""
-        self._switched = None
-
-    def fault(self) -> Fault | None:
-        """The fault that meets the request being answered, if any. Counts requests."""
-        self.requests += 1
-        if self._switched is None and not self.scenario:
-            return None
-        fault = self._switched or self._scheduled()
-        return fault if fault and self.requests % fault.every == 0 else None
 
     def answer(self, pdu: bytes) -> bytes:
         """The response PDU of a healthy device: the registers, or an exception."""
@@ -85,10 +67,6 @@ class Unit:
             serial = self.meter.serial_at(self.clock.now())
             registers = self.layout.serial.cut(serial, function, address, count)
         return registers
-
-    def _scheduled(self) -> Fault | None:
-        now = self.clock.now()
-        return next((fault for fault in self.scenario if fault.holds(now)), None)
 
 
 def exception(function: int, code: int) -> bytes:
