@@ -167,10 +167,10 @@ def _unrounded(mark: Mark, before: Mark | None, after: Mark | None) -> Mark:
     """People leave out or round up decimals: put their value between the machines' ones that stand beside it."""
     if not mark.source.by_person:
         return mark
-    slack = max(coarseness(near.value) for near in (mark, before, after) if near)
-    if before and before.at < mark.at and 0 < before.value - mark.value <= slack:
+    unit = coarseness(mark.value)
+    if before and before.at <= mark.at and 0 < before.value - mark.value < unit:
         return mark._replace(value=before.value)
-    if after and after.at > mark.at and 0 < mark.value - after.value <= slack:
+    if after and after.at >= mark.at and 0 < mark.value - after.value < unit:
         return mark._replace(value=after.value)
     return mark
 

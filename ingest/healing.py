@@ -1,7 +1,7 @@
 """What only shows from further off than the judge looks: detours and stuck runs in one series of good readings. Pure.
 
 A series breaks into segments wherever a step is unexplained. A *detour* is a segment (or several) after which the
-counter is back where it had been: zeros for a day, the values of another meter. It is left out. A *stuck run* repeats
+counter is back near where it had been: zeros for a day, the values of another meter. It is left out. A *stuck run* repeats
 one value and ends in a jump that is too fast from its last repetition but possible from its first: only the first is
 kept. As in the judge, the cheapest story is taken, here over segments: a break costs more than any detour, and of two
 detours that exclude each other the shorter one is left out.
@@ -97,7 +97,7 @@ def _link(
         return _Link(_BREAK, end, None)
     net = advance(limits, first.at - last.at, last.value, first.value)
     back = abs(first.value - marks[starts[number] - 1].value)
-    if net is None or net >= back or first.at - last.at > LONGEST_DETOUR:
+    if net is None or 2 * net > back or first.at - last.at > LONGEST_DETOUR:
         return None
     return _Link((first.at - last.at) / LONGEST_DETOUR, end, "detour")
 

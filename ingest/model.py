@@ -134,6 +134,8 @@ class IntervalReading:
     def __post_init__(self) -> None:
         check_decimal("energy", self.energy)
         check_aware("start", self.start)
+        if self.energy < 0 and is_counter(self.channel):
+            raise ValueError(f"energy {self.energy} of {self.channel} is negative; what a counter adds never is")
         if self.length <= timedelta(0):
             raise ValueError(f"length {self.length} is not positive; a load profile interval is 15, 30 or 60 minutes")
 

@@ -26,6 +26,8 @@ MACHINES = (Source.AUTOMATIC, Source.IMPORT)
 Key = tuple[str, str, Source]
 _MICROSECOND_DAY = 86_400_000_000
 _MILLION = Decimal(MICRO)
+_UNITS = (MICRO, MICRO // 10, MICRO // 100, MICRO // 1000)
+"""The display's last digit by its decimals, not finer than a watt hour."""
 
 
 class Track:
@@ -191,5 +193,4 @@ def sums_up(family: tuple[int, tuple[int, ...]], values: Mapping[int, int], coar
     if total not in values or any(zone not in values for zone in zones):
         return False
     difference = abs(values[total] - sum(values[zone] for zone in zones))
-    unit = int(Decimal(MICRO).scaleb(-min(coarsest, 3)))
-    return difference <= (len(zones) + 1) * unit
+    return difference <= (len(zones) + 1) * _UNITS[min(coarsest, 3)]
