@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +24,8 @@ from storage.embedded import embedded_server
 _log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 5
 _LONGEST_PAUSE = 2.0
+_EMBEDDED_PATIENCE = 30.0
+"""The embedded server may be changing hands just now; somebody's guard is starting it again."""
 
 
 class StoreTimeout(StoreUnavailable):
@@ -81,7 +85,7 @@ async def open_database(settings: DatabaseSettings, *, wait: bool = False) -> As
         if url is None:
             url = await stack.enter_async_context(embedded_server(settings.data))
         dsn = _complete(replace(settings, url=url))
-        await _probe(dsn, wait=wait)
+        await _probe(dsn, patience=math.inf if wait else _EMBEDDED_PATIENCE if settings.url is None else 0)
         pool = AsyncConnectionPool(
             dsn,
             kwargs={"prepare_threshold": 1},
@@ -119,17 +123,18 @@ def _complete(settings: DatabaseSettings) -> str:
     return make_conninfo(**{**defaults, **given, "options": f"{ours} {given.get('options') or ''}".strip()})
 
 
-async def _probe(dsn: str, *, wait: bool) -> None:
-    """Connect once, or until it works: a pool alone would hide a wrong address behind timeouts."""
+async def _probe(dsn: str, *, patience: float) -> None:
+    """Connect, trying again for so many seconds: a pool alone would hide a wrong address behind timeouts."""
     pause = 0.05
     told = False
+    limit = time.monotonic() + patience
     while True:
         try:
             with translated():
                 await (await psycopg.AsyncConnection.connect(dsn)).close()
             break
         except StoreUnavailable as e:
-            if not wait:
+            if time.monotonic() >= limit:
                 raise
             if not told:
                 _log.warning("waiting for the database: %s", e)
@@ -149,6 +154,8 @@ def translated() -> Iterator[None]:
         raise translate(e) from e
 
 
+_MOMENTARY = {"25006", "25P03", "25P04", "55006", "55P03"}
+"""A server that only reads (a standby after a failover), transactions it ended, and locks not had in time."""
 _MIGRATE = "the schema is not the one this version needs; run `amr migrate`"
 
 
@@ -168,7 +175,7 @@ def translate(error: psycopg.Error) -> AmrError:
         return Misconfigured(f"{text}; {_MIGRATE}")
     if state[:2] == "28" or state in {"3D000", "42501"}:
         return Misconfigured(f"{text}; check AMR_DATABASE_URL and the rights of its user")
-    if state[:2] in {"08", "25", "40", "53", "57", "58"} or state in {"55P03", "55006"}:
+    if state[:2] in {"08", "40", "53", "57", "58"} or state in _MOMENTARY:
         return StoreUnavailable(text)
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # refused on our side of the wire
         return StoreRejected(text)

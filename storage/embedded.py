@@ -73,7 +73,7 @@ class EmbeddedServer:
     """One process's part in the server of a data folder: its owner, or a guest waiting to become one."""
 
     def __init__(self, data: Path) -> None:
-        self._data = data.expanduser().absolute()
+        self._data = data.expanduser().resolve()
         self._lock: int | None = None
         self._process: PostgresProcess | None = None
         self._cluster = self._data
@@ -105,6 +105,9 @@ class EmbeddedServer:
         if self._process is not None:
             await self._process.stop()
             self._process = None
+            if self._sockets != self._cluster:
+                with contextlib.suppress(OSError):  # somebody's file in it: the next owner will say so
+                    self._sockets.rmdir()
         self._release()
 
     async def guard(self) -> None:
@@ -156,7 +159,10 @@ class EmbeddedServer:
     def _prepare(self) -> None:
         """Find every path; they depend on the data folder alone, so that all processes agree on them."""
         try:
-            _make_folder(self._data)
+            if not self._data.is_dir():
+                there = next(folder for folder in self._data.parents if folder.is_dir())
+                check_reachable(there, account_for(self._data))  # before anything is made
+                _make_folder(self._data)
             major = _installed_major(self._data) or find_binaries(None).major
         except OSError as e:
             raise Misconfigured(f"data folder {self._data} cannot be used: {e}; set AMR_DATA to another one") from e
@@ -197,7 +203,7 @@ class EmbeddedServer:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the data folder; root's must let PostgreSQL's account through whatever the umask (the cluster is 0700)."""
+    """Make a data folder; root's must let PostgreSQL's account through whatever the umask (the cluster is 0700)."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

@@ -97,7 +97,7 @@ def check_reachable(folder: Path, account: RunAs) -> None:
     closed = _first_closed(folder, account)
     if closed is not None:
         raise Misconfigured(
-            f"data folder {folder}: {closed} may not be entered by the unprivileged user "
+            f"folder {folder}: {closed} may not be entered by the unprivileged user "
             f"{pwd.getpwuid(account['user']).pw_name} that PostgreSQL runs under when amr runs as root; "
             "set AMR_DATA to a folder it can reach, for example /var/lib/amr"
         )

@@ -208,6 +208,7 @@ async def test_a_path_too_long_for_a_socket(data: Path) -> None:
         assert mode_of(folder) == 0o700
         async with neighbour(deep) as (_, part, joined):
             assert (part, joined) == ("guest", dsn)
+    os.mkdir(folder)  # the owner took its own away
     os.chmod(folder, 0o777)
     with pytest.raises(Misconfigured, match=r"not a private folder.*AMR_DATA"):
         async with embedded_server(deep):
@@ -223,6 +224,7 @@ async def test_a_folder_the_server_cannot_enter(data: Path) -> None:
             expected.enter_context(pytest.raises(Misconfigured, match=rf"{closed} may not be entered.*AMR_DATA"))
         async with embedded_server(closed / "data") as dsn:
             assert await ask(dsn, "SELECT 1") == 1
+    assert (closed / "data").exists() != _ROOT
     assert mode_of(closed) == 0o700
 
 
