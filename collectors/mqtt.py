@@ -47,6 +47,17 @@ class _Fed(Client):
         return taken
 
 
+class _ClosedOnFailure(ssl.SSLSocket):
+    """paho forgets the socket of a handshake that failed; a broker that is tried for days must not cost one each."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class Connection:
     """One session with the broker, from CONNECT to the end of its socket. Lives in one event loop.
 
@@ -87,7 +98,8 @@ class Connection:
             raise Unreachable(f"{self.broker}: {e}; is the broker running, and the address right?") from e
         finally:
             if not self._ready.done() or self._ready.exception():
-                connecting.add_done_callback(lambda _: self.abort(Unreachable(f"{self.broker}: never connected")))
+                connecting.add_done_callback(lambda _: self.abort(Unreachable(f"{self.broker}: not connected")))
+                await asyncio.sleep(0)  # the socket is closed when our caller hears of it, if it ever was open
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Tell the broker to forget these messages. Nothing happens when the connection is gone: they come again."""
@@ -313,6 +325,7 @@ def _because(error: AmrError, cause: BaseException) -> AmrError:
 def _context(tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+        context.sslsocket_class = _ClosedOnFailure
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ssl.SSLError) as e:

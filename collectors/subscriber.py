@@ -30,6 +30,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 STEADY = 30.0
 """Seconds a connection must have lasted for the pauses to start small again: two clients with one id end each other."""
 
+BRIEF = 3
+"""Connections in a row that did not last, after which the likely reason is told."""
+
 MOST_BYTES = 64 << 20
 """Payload bytes held at once before reading stops."""
 
@@ -118,12 +121,15 @@ class Subscriber:
     # -- the connection ---------------------------------------------------------------------------------------------
 
     async def _keep_connected(self, storing: asyncio.Task[None]) -> None:
-        pause = FIRST_PAUSE
+        pause, brief = FIRST_PAUSE, 0
         while not storing.done():
-            since = time.monotonic()
+            since, connections = time.monotonic(), self.counts.connections
             error = await self._one_connection(storing)
             if time.monotonic() - since > STEADY:
-                pause = FIRST_PAUSE
+                pause, brief = FIRST_PAUSE, 0
+            brief += self.counts.connections - connections
+            if brief == BRIEF:
+                log.error("%s: connections end at once; does another process use this client id?", self.broker)
             log.warning("%s; trying again in about %.1f s", error, pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, LONGEST_PAUSE)
