@@ -46,8 +46,12 @@ def entered(one: IecMeter) -> IecStation:
 def test_recorded_ce102m_byte_for_byte() -> None:
     shown = fixed(
         "141628345",
-        **{"_1_8_0": "68.42", "_1_8_1": "45.54", "_1_8_2": "22.88"},
-        **{"_31_7_0": "0.402", "_14_7_0": "49.97", "_32_7_0": "237.58"},
+        _1_8_0="68.42",
+        _1_8_1="45.54",
+        _1_8_2="22.88",
+        _31_7_0="0.402",
+        _14_7_0="49.97",
+        _32_7_0="237.58",
     )
     station = IecStation([IecMeter(shown, ce102m(), Clock(AT, factor=0))])
     for request, reply, _ in CE:
