@@ -41,6 +41,12 @@ async def test_two_processes_at_once_apply_each_file_once(database_settings: Dat
     assert sorted(int(answer) for answer in answers) == [0, 0, len(shipped())]
 
 
+async def test_a_migration_under_way_is_waited_for(database: Database) -> None:
+    slow = [*shipped(), Migration(9000, "slow", "SELECT pg_sleep(0.5); CREATE TABLE slow (n int)")]
+    applied = await asyncio.gather(*(apply(database, slow) for _ in range(3)))
+    assert sorted(applied) == [[], [], ["slow"]]
+
+
 async def test_a_failing_migration_leaves_nothing_behind(database: Database) -> None:
     broken = Migration(9000, "broken", "CREATE TABLE half_done (id int); SELECT 1/0;")
     with pytest.raises(Exception, match="division"):
