@@ -79,9 +79,9 @@ class Bus:
             await self._wait_for_turn(wire, who)
         try:
             return await wire.ask(request, find, patience)
-        except Garbled:
+        except Garbled as error:
             self.close()
-            raise
+            raise LineDown(str(error)) from error
         except Silent as error:
             raise self._silence(wire, who, verdict, patience) from error
         finally:

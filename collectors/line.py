@@ -23,7 +23,7 @@ from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of
 from collectors.schedule import CLOCK_CHANGE, SPREAD, next_due, phase
 from ingest.delivery import Delivery, Outcome
-from ingest.errors import AmrError, NotFound
+from ingest.errors import AmrError, Malformed, NotFound
 from ingest.model import Line, Polled
 
 log = logging.getLogger(__name__)
@@ -161,14 +161,18 @@ class Owner:
 
     async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
         """Tell that a poll failed, and when the meter is tried again."""
-        meter, regular = turn.meter, turn.due
+        meter = turn.meter
         if isinstance(error, LineDown):
             await self._lost(error)
-            turn.due = min(regular, now + timedelta(seconds=self._patience.retry))
+            turn.due = min(turn.due, now + timedelta(seconds=self._patience.retry))
+        elif isinstance(error, (Silent, Malformed)):
+            again = now + turn.health.failed(now)
+            turn.due = again if turn.health.off else min(turn.due, again)
+        elif error.transient:
+            turn.due = min(turn.due, now + turn.health.hindered())
         else:
-            pause = turn.health.failed(now)
-            turn.due = now + pause if turn.health.off else min(regular, now + pause)
-            await self._count_silence(error)
+            turn.health.good()
+        await self._count_silence(error)
         self._place(turn)
         log.info("meter %s on line %s: %s", meter.serial, self.line.name, error)
         await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))

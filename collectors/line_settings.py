@@ -40,7 +40,7 @@ class LineSettings:
     """A line's settings; times are seconds, None means "as the meter's model says".
 
     `late` is how long after a timeout a meter's answer may still come: so long it is not asked again. `quiet` is the
-    silence waited for after a failure before the line is used again.
+    silence waited for after a failure before the line is used again. `check_serial`: ask meters who they are.
     """
 
     kind: LineKind
@@ -57,6 +57,7 @@ class LineSettings:
     late: float
     quiet: float
     max_registers: int
+    check_serial: bool
 
     @property
     def character(self) -> float:
@@ -115,6 +116,7 @@ def settings_of(line: Line) -> LineSettings:
         late=table.seconds("late", 0.0, 300.0, 0.0 if kind is LineKind.TCP else 3.0),
         quiet=table.seconds("quiet", 0.0, 10.0, 0.05),
         max_registers=table.whole("max_registers", 1, 125, 125),
+        check_serial=table.flag("check_serial", True),
     )
     table.finish()
     if mistakes:

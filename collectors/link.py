@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ingest.delivery import Delivery, Outcome, Reject
-from ingest.errors import Unreachable
+from ingest.errors import AmrError, Unreachable
 from ingest.model import IntervalReading, Polled, Reading
 
 
@@ -31,7 +31,8 @@ class Answer:
 
     `values` are momentary and cumulative values as of now, by channel: the owner stamps all of them with one instant.
     `readings` and `intervals` carry the meter's own times (archives). `rejects` are pieces that made no reading.
-    `serial` is what the meter says it is, None when it was not asked or does not say.
+    `serial` is what the meter says it is, None when it was not asked or does not say. `problem` is what is wrong with
+    a meter that did answer: its contact says so.
     """
 
     values: Mapping[str, Decimal]
@@ -39,6 +40,7 @@ class Answer:
     intervals: tuple[IntervalReading, ...] = ()
     rejects: tuple[Reject, ...] = field(default=())
     serial: str | None = None
+    problem: AmrError | None = None
 
 
 class Link(Protocol):

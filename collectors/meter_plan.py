@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from collectors.decode import BlockDecoder, block_decoder
-from collectors.meter_model import Model
+from collectors.meter_model import Model, SerialRegister
 from collectors.modbus_frames import Question, question
 from collectors.plan import Block, Cost, plan, split
 from ingest.delivery import Reject
@@ -27,7 +27,11 @@ class Step:
 
 
 class MeterPlan:
-    """The reads of one meter. `steps` changes when a block is refused; `refused` says which channels it lacks."""
+    """The reads of one meter. `steps` changes when a block is refused; `refused` says which channels it lacks.
+
+    `identity` asks for its serial number. `identify_at` and `ask_again_at` are monotonic instants: when to ask who it
+    is, and when to ask once more for what it refused.
+    """
 
     def __init__(self, serial: str, unit: int, model: Model, cost: Cost, most: int | None = None) -> None:
         self.serial = serial
@@ -37,6 +41,9 @@ class MeterPlan:
         self._most = min(model.max_registers, most or model.max_registers)
         self.steps: list[Step] = []
         self.refused: list[str] = []
+        self.ask_again_at = 0.0
+        self.identify_at = 0.0
+        self.identity = self._identity(model.serial)
         self.reset()
 
     def reset(self) -> None:
@@ -58,6 +65,10 @@ class MeterPlan:
         self.refused.append(register.channel)
         detail = f"{why}; {register.channel} at {register.address:#06x} is no longer asked of this meter"
         return [Reject("unsupported_register", detail, raw, self.serial, register.channel)]
+
+    def _identity(self, place: SerialRegister | None) -> Question | None:
+        """The question for the serial number; set to None when the meter refuses it."""
+        return None if place is None else question(self.unit, place.function, place.address, place.words)
 
     def add_sums(self, values: dict[str, Decimal]) -> None:
         """Put in the channels that are sums of others, where all parts are there."""

@@ -6,7 +6,9 @@ lets short ones pass and waits out its timeout when the peer hangs up. What exce
 
 from __future__ import annotations
 
+import math
 import random
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from pymodbus.constants import ExcCodes
@@ -15,6 +17,8 @@ from pymodbus.pdu import DecodePDU
 
 from collectors.bus import Bus
 from collectors.catalog import Catalog
+from collectors.decode import serial_number
+from collectors.identity import same_serial, swapped, without_owner
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
 from collectors.link import Answer, Link, Silent
 from collectors.meter_plan import MeterPlan, Step, take
@@ -25,6 +29,12 @@ from ingest.model import Line, Polled
 
 if TYPE_CHECKING:
     from decimal import Decimal
+
+IDENTIFY_EVERY = 900.0
+"""Seconds between two questions who a meter is: far shorter than an exchange and the first bill after it."""
+
+ASK_AGAIN_AFTER = 21_600.0
+"""Seconds after which a register that was refused is asked for once more: the refusal may have been a passing one."""
 
 _SPLIT = (ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_VALUE)
 _BUSY = (ExcCodes.ACKNOWLEDGE, ExcCodes.DEVICE_BUSY)
@@ -76,14 +86,19 @@ class ModbusLink:
         self._bus.close()
 
     async def read(self, meter: Polled) -> Answer:
-        """Poll one meter by its plan."""
+        """Poll one meter by its plan, and ask from time to time whether it is still the same."""
         plan = self._plan(meter)
+        said = await self._identity(plan) if monotonic() >= plan.identify_at else None
         values: dict[str, Decimal] = {}
         rejects: list[Reject] = []
         for step, pdu in await self._fetch(plan, rejects):
             take(step, pdu, values, rejects)
         plan.add_sums(values)
-        return Answer(values, rejects=tuple(rejects))
+        if said is None or same_serial(meter.serial, said):
+            return Answer(values, rejects=tuple(rejects), serial=said)
+        plan.identify_at = 0.0
+        error = swapped(meter.serial, said)
+        return Answer({}, rejects=tuple(without_owner(meter.serial, error, values)), serial=said, problem=error)
 
     async def words(self, meter: Polled) -> dict[str, bytes]:
         """The words of every register of a meter as they came, by channel; those it refuses are left out."""
@@ -104,6 +119,8 @@ class ModbusLink:
 
     async def _fetch(self, plan: MeterPlan, rejects: list[Reject]) -> list[tuple[Step, bytes]]:
         """Ask every block of a plan. One refused as illegal is split, down to the register that is not there."""
+        if plan.refused and monotonic() >= plan.ask_again_at:
+            plan.reset()
         fetched: list[tuple[Step, bytes]] = []
         while len(fetched) < len(plan.steps):
             step = plan.steps[len(fetched)]
@@ -112,12 +129,28 @@ class ModbusLink:
                 fetched.append((step, pdu))
             elif pdu[1] in _SPLIT:
                 rejects += plan.narrow(step, str(refusal(pdu)), step.question.pdu + pdu)
+                plan.ask_again_at = monotonic() + ASK_AGAIN_AFTER
             else:
                 raise refusal(pdu)
         if not fetched:
             plan.reset()
             raise Refused(f"the meter refuses every register of {plan.model.slug}; is it really one?")
         return fetched
+
+    async def _identity(self, plan: MeterPlan) -> str | None:
+        """What the meter says its serial number is, None when it has no such register or states nothing."""
+        place, asked = plan.model.serial, plan.identity
+        if place is None or asked is None or not self._settings.check_serial:
+            plan.identify_at = math.inf
+            return None
+        pdu = await self._exchange(asked, plan.model.timeout, plan.model.pause)
+        if pdu[0] < 0x80:
+            plan.identify_at = monotonic() + IDENTIFY_EVERY
+            return serial_number(place, pdu[2:])
+        if isinstance(error := refusal(pdu), Refused):
+            plan.identity = None
+            return None
+        raise error
 
     def _plan(self, meter: Polled) -> MeterPlan:
         known = self._plans.get(meter.serial)

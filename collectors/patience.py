@@ -45,17 +45,21 @@ class Health:
             self._since = None
 
     def failed(self, now: datetime) -> timedelta:
-        """It did not: how long to leave it alone."""
+        """It stayed silent or was heard badly, which costs the line its whole patience: how long to leave it alone."""
         self.failures += 1
         self._since = self._since or now
         patience = self._patience
         long_enough = now - self._since >= timedelta(seconds=patience.time)
-        if self._off_turns or (self.failures >= patience.turns and long_enough):
-            pause = patience.probe * 2 ** min(self._off_turns, 20)
-            self._off_turns += 1
-        else:
-            pause = patience.retry * 2 ** min(self.failures - 1, 20)
-        return timedelta(seconds=self._jittered(min(pause, patience.longest)))
+        if not self._off_turns and not (self.failures >= patience.turns and long_enough):
+            return self._pause(patience.retry, self.failures - 1)
+        self._off_turns += 1
+        return self._pause(patience.probe, self._off_turns - 1)
 
-    def _jittered(self, pause: float) -> float:
-        return pause * (1 + self._patience.jitter * (2 * self._rng() - 1))
+    def hindered(self) -> timedelta:
+        """It answered that it is busy, so it is alive: when to try again."""
+        self.failures += 1
+        return self._pause(self._patience.retry, self.failures - 1)
+
+    def _pause(self, first: float, doubled: int) -> timedelta:
+        pause = min(first * 2 ** min(doubled, 20), self._patience.longest)
+        return timedelta(seconds=pause * (1 + self._patience.jitter * (2 * self._rng() - 1)))

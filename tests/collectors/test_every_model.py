@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -25,12 +26,13 @@ def test_every_model_is_simulated() -> None:
 async def test_what_is_polled_is_what_the_meter_shows(slug: str, kind: str) -> None:
     unit = simulated(slug)
     async with ModbusServer({7: unit}, kind=kind) as server:
-        link = ModbusLink(line_to(server, connect_pause=0.0), CATALOG)
+        link = ModbusLink(line_to(server, connect_pause=0.0, check_serial=True), CATALOG)
         await link.open()
-        answer = await link.read(polled(7, slug))
+        answer = await link.read(replace(polled(7, slug), serial=unit.meter.serial))
         await link.close()
     truth = unit.meter.values(AT)
     assert answer.rejects == ()
+    assert answer.serial in (unit.meter.serial, None)
     compared = {spec.channel: spec.decimals for spec in specs(CATALOG[slug]) if spec.channel in truth}
     assert {"1.8.0", "32.7.0", "31.7.0", "1.7.0"} <= set(compared)
     for channel, decimals in compared.items():

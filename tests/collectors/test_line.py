@@ -33,6 +33,7 @@ from tests.collectors.modbus_rig import (
     scripted,
     simulated,
 )
+from tests.collectors.running import running
 
 CATALOG = load_catalog()
 MINUTE = timedelta(minutes=1)
@@ -61,12 +62,8 @@ async def owned(
     line = line_to(server, **QUICK)
     owner = Owner(line, ModbusLink(line, CATALOG), door, clock, patience)
     owner.update(meters)
-    task = asyncio.create_task(owner.run())
-    try:
+    async with running(owner):
         yield owner
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def units(*numbers: int) -> dict[int, Unit]:
@@ -126,7 +123,7 @@ async def test_a_short_trouble_is_tried_again_within_the_period() -> None:
 
 async def test_a_lost_line_is_told_of_once_a_period_and_caught_up_once() -> None:
     door, meters = Remembering(), [polled(5, period=timedelta(minutes=10)), polled(6, period=timedelta(minutes=10))]
-    async with ModbusServer(units(5, 6)) as server, owned(server, door, *meters, clock=Clock(300.0)):
+    async with ModbusServer(units(5, 6)) as server, owned(server, door, *meters, clock=Clock(1000.0)):
         await door.until(lambda door: all(door.polls(meter.serial) for meter in meters))
         await server.stop()
         await door.until(lambda door: sum(c.failure == "line_down" for c in door.contacts("serial-6")) >= 3)
@@ -214,7 +211,7 @@ async def test_a_full_door_holds_the_polls_back() -> None:
 
 
 async def test_a_suspended_machine_catches_up_once() -> None:
-    door, clock = Remembering(), MovableClock(1000.0)
+    door, clock = Remembering(), MovableClock(3000.0)
     async with ModbusServer(units(5)) as server, owned(server, door, polled(5), clock=clock):
         await door.until(lambda door: len(door.polls("serial-5")) == 1)
         clock.moved = timedelta(days=3)
@@ -225,7 +222,7 @@ async def test_a_suspended_machine_catches_up_once() -> None:
 
 
 async def test_a_clock_set_back_leaves_no_meter_waiting() -> None:
-    door, clock = Remembering(), MovableClock(300.0)
+    door, clock = Remembering(), MovableClock(3000.0)
     async with ModbusServer(units(5)) as server, owned(server, door, polled(5), clock=clock) as owner:
         await door.until(lambda door: len(door.polls("serial-5")) == 1)
         clock.moved = -timedelta(days=30)

@@ -38,6 +38,12 @@ def test_both_are_enough() -> None:
     assert meter.off
 
 
+def test_a_busy_meter_is_never_given_up() -> None:
+    meter = health()
+    assert [meter.hindered().total_seconds() for _ in range(7)] == [5, 10, 20, 40, 80, 100, 100]
+    assert not meter.off
+
+
 def test_pauses_grow_to_their_limit() -> None:
     assert fail(health(), 0, 5, 15, 35, 75, 200, 400) == [5, 10, 20, 40, 30, 60, 100]
 

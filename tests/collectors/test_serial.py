@@ -31,7 +31,7 @@ from simulators.unit import Unit
 from tests.collectors.modbus_rig import AT, eventually, polled, simulated
 
 CATALOG = load_catalog()
-QUICK: dict[str, object] = {"timeout": 0.15, "late": 0.4, "quiet": 0.02, "connect_pause": 0.0}
+QUICK: dict[str, object] = {"timeout": 0.15, "late": 0.4, "quiet": 0.02, "connect_pause": 0.0, "check_serial": False}
 
 
 def link_to(path: str, kind: str = "modbus-rtu", **options: object) -> ModbusLink:
