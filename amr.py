@@ -36,9 +36,9 @@ from collectors.payload import OWN_FILTER, parse
 from collectors.subscriber import Subscriber
 from ingest.csv_file import deliveries
 from ingest.delivery import Fate
-from ingest.errors import AmrError, Misconfigured
+from ingest.errors import AmrError, Misconfigured, StoreUnavailable
 from ingest.intake import Intake
-from ingest.model import Line, Quality, RegisterSpec
+from ingest.model import Line, PolledLine, Quality, RegisterSpec
 from simulators.broker import EmbeddedBroker
 from simulators.clock import Clock
 from simulators.shape import load
@@ -49,6 +49,7 @@ from storage.database import Database, DatabaseSettings, open_database
 from storage.fleet import fleet_changes, polled_lines
 from storage.migrate import migrate
 from storage.overview import Glance, overview
+from storage.ownership import Ownership
 from storage.readings import PostgresStore
 
 log = logging.getLogger("amr")
@@ -165,7 +166,8 @@ async def service(settings: Settings) -> AsyncIterator[tuple[Database, Intake]]:
             yield database, intake
         finally:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(intake.drain(), FINISH)
+                async with asyncio.timeout(FINISH):
+                    await intake.drain()
             door.cancel()
             await asyncio.gather(door, return_exceptions=True)
 
@@ -186,11 +188,37 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
                 version=settings.mqtt_version,
             )
             tasks.create_task(Subscriber(broker, {OWN_FILTER: 1}, parse, intake).run(), name="subscriber")
-        async for _ in fleet_changes(database):
-            async with database.connection() as conn:
-                fleet = await polled_lines(conn)
-            log.info("polling %d lines, %d meters", len(fleet), sum(len(line.meters) for line in fleet))
-            await lines.update(fleet)
+        ownership = Ownership(database)
+        known: dict[str, PolledLine] = {}
+        mine: frozenset[str] = frozenset()
+
+        async def follow_fleet() -> None:
+            async for _ in fleet_changes(database):
+                async with database.connection() as conn:
+                    polled = await polled_lines(conn)
+                known.clear()
+                known.update({one.line.name: one for one in polled})
+                ownership.want(known.keys())
+                await apply_changes()
+
+        async def follow_locks() -> None:
+            nonlocal mine
+            async for held in ownership.held():
+                log.info("polling %d of %d lines", len(held), len(known))
+                mine = held
+                await apply_changes()
+
+        async def apply_changes() -> None:
+            async with changing:
+                await lines.update([known[name] for name in sorted(mine & known.keys())])
+
+        changing = asyncio.Lock()
+        try:
+            await asyncio.gather(follow_fleet(), follow_locks())
+        finally:
+            await lines.update([])
+            with contextlib.suppress(StoreUnavailable):  # then its locks die with the session
+                await ownership.leave()
 
 
 async def _serve(settings: Settings) -> None:
@@ -301,7 +329,7 @@ DEMO_PERIOD = timedelta(seconds=15)
 
 def _introduce(served: str, token: str, folder: Path) -> None:
     since = (datetime.now(UTC) - timedelta(days=365)).date().replace(day=1)
-    out.print(f"API and its documentation: [link]{served}/docs[/link]   (other terminals: export AMR_DATA={folder})")
+    out.print(f"API and its documentation: {served}/docs   (other terminals: export AMR_DATA={folder})", soft_wrap=True)
     out.print("A consumer's token, and three things to try with it:")
     out.print(f"  export TOKEN={token}", highlight=False)
     for path in (

@@ -8,6 +8,7 @@ a gateway sends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -151,10 +152,9 @@ class Intake:
             await self._changed.wait_for(lambda: bool(self._waiting))
             due = self._waiting[0].since + self._max_wait - time.monotonic()
             if due > 0 and self._rows < self._batch:
-                try:
-                    await asyncio.wait_for(self._changed.wait_for(lambda: self._rows >= self._batch), due)
-                except TimeoutError:
-                    log.debug("batch closed by age")
+                with contextlib.suppress(TimeoutError):  # closed by age
+                    async with asyncio.timeout(due):  # not wait_for: in Python 3.11 it may swallow a cancellation
+                        await self._changed.wait_for(lambda: self._rows >= self._batch)
             batch: list[_Waiting] = []
             rows = 0
             while self._waiting and (not batch or rows + self._waiting[0].delivery.size <= self._batch):

@@ -1,0 +1,145 @@
+"""Who may speak on a line: one collector at a time, by a lock of the database that dies with its session.
+
+A second collector on the same fleet is a hot standby: it claims what becomes free, and speaks there only after a moment
+in which a former owner that lost the database has fallen silent. Such an owner cannot know whether its lines were taken
+over; only if no other collector was alive lately does it go on polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any
+
+import psycopg
+
+from ingest.errors import StoreUnavailable
+from storage.database import Database
+
+_log = logging.getLogger(__name__)
+
+TICK = 2.0
+"""Seconds between two looks at the locks."""
+
+SILENT_AFTER = 10.0
+"""Seconds without the database after which an owner with a standby stops speaking."""
+
+SPEAK_AFTER = 20.0
+"""Seconds between a claim and the first word while other collectors are alive; more than `SILENT_AFTER` and a tick."""
+
+_ALIVE = """
+INSERT INTO collector (name, seen_at) VALUES (%(name)s, now())
+ON CONFLICT (name) DO UPDATE SET seen_at = now()
+"""
+_FORGET = "DELETE FROM collector WHERE seen_at < now() - interval '1 day'"
+_OTHERS = "SELECT count(*) FROM collector WHERE name <> %(name)s AND seen_at > now() - interval '10 minutes'"
+_GONE = "DELETE FROM collector WHERE name = %(name)s"
+_NAME = "SELECT pg_try_advisory_lock(hashtextextended('amr collector ' || current_schema() || ' ' || %(name)s, 0))"
+_KEY = "hashtextextended('amr line ' || current_schema() || ' ' || name, 0)"
+_CLAIM = f"SELECT name FROM unnest(%(names)s::text[]) AS line(name) WHERE pg_try_advisory_lock({_KEY})"
+_RELEASE = f"SELECT pg_advisory_unlock({_KEY}) FROM unnest(%(names)s::text[]) AS line(name)"
+
+
+class Ownership:
+    """The lines this process may speak on. `held()` iterates over the set each time it changes."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        name: str | None = None,
+        tick: float = TICK,
+        silent_after: float = SILENT_AFTER,
+        speak_after: float = SPEAK_AFTER,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name or socket.gethostname()
+        self._database = database
+        self._tick = tick
+        self._silent_after = silent_after
+        self._speak_after = speak_after
+        self._clock = clock
+        self._wanted: frozenset[str] = frozenset()
+        self._held: frozenset[str] = frozenset()
+        self._claimed: dict[str, float] = {}  # when a claimed line may be spoken on
+        self._alone = False
+        self._wake = asyncio.Event()
+
+    def want(self, lines: Collection[str]) -> None:
+        """Say which lines there are; what is no longer among them is given up at the next look."""
+        self._wanted = frozenset(lines)
+        self._wake.set()
+
+    async def held(self) -> AsyncIterator[frozenset[str]]:
+        """The lines held, now and after each change; goes on through the database's absence."""
+        shown: frozenset[str] | None = None
+        lost_at: float | None = None
+        while True:
+            try:
+                async with self._database.own_connection() as conn:
+                    await self._return(conn)
+                    lost_at = None
+                    while True:
+                        await self._look(conn)
+                        if self._held != shown:
+                            shown = self._held
+                            yield shown
+                        await self._pause()
+            except StoreUnavailable as error:
+                if lost_at is None:
+                    lost_at = self._clock()
+                    _log.warning("the locks of the lines are lost with the database: %s", error)
+                if not self._alone and self._held and self._clock() - lost_at >= self._silent_after:
+                    _log.warning("another collector may have taken over: polling stops until the database is back")
+                    self._held = shown = frozenset()
+                    yield shown
+                await asyncio.sleep(self._tick / 2)
+
+    async def leave(self) -> None:
+        """Say that this collector stops, so that the next one need not wait for it."""
+        async with self._database.own_connection() as conn:
+            await conn.execute(_GONE, {"name": self.name})
+
+    async def _return(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        """With a new session: take a name nobody has, and back the lines that are still free."""
+        named = await (await conn.execute(_NAME, {"name": self.name})).fetchone()
+        if named is None or not named[0]:
+            self.name = f"{self.name}-{secrets.token_hex(3)}"
+        mine = await self._claim(conn, self._held | self._claimed.keys())
+        self._held &= mine
+        self._claimed = {line: at for line, at in self._claimed.items() if line in mine}
+
+    async def _look(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        await conn.execute(_ALIVE, {"name": self.name})
+        await conn.execute(_FORGET)
+        others = await (await conn.execute(_OTHERS, {"name": self.name})).fetchone()
+        self._alone = others is not None and others[0] == 0
+        now = self._clock()
+        given_up = (self._held | self._claimed.keys()) - self._wanted
+        if given_up:
+            await conn.execute(_RELEASE, {"names": sorted(given_up)})
+        speak_at = now if self._alone else now + self._speak_after
+        for line in await self._claim(conn, self._wanted - self._held - self._claimed.keys()):
+            self._claimed[line] = speak_at
+        self._claimed = {line: at for line, at in self._claimed.items() if line in self._wanted}
+        ripe = {line for line, at in self._claimed.items() if at <= now}
+        self._held = (self._held & self._wanted) | ripe
+        for line in ripe:
+            del self._claimed[line]
+
+    async def _claim(self, conn: psycopg.AsyncConnection[Any], names: Collection[str]) -> frozenset[str]:
+        if not names:
+            return frozenset()
+        rows = await (await conn.execute(_CLAIM, {"names": sorted(names)})).fetchall()
+        return frozenset(name for (name,) in rows)
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._tick):  # not wait_for: in Python 3.11 it may swallow a cancellation
+                await self._wake.wait()
+        self._wake.clear()
