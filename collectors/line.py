@@ -287,7 +287,9 @@ class Owner:
         until = min(instants, default=now + timedelta(hours=1))
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._clock.real((until - now).total_seconds()))
+            # not wait_for: in Python 3.11 it may swallow a cancellation
+            async with asyncio.timeout(self._clock.real((until - now).total_seconds())):
+                await self._woken.wait()
         if self._clock.now() < now:
             self._requeue()
 
