@@ -48,6 +48,10 @@ class Turn:
         self._even = not CLOCK_CHANGE % meter.period
         self._regular = self.settle(due)
 
+    def __lt__(self, other: Turn) -> bool:
+        """Queues are ordered by instant and serial number; what is equal in both may stand either way."""
+        return False
+
     def settle(self, now: datetime) -> datetime:
         """The first regular instant after `now`, worked out from the wall clock."""
         self._regular = next_due(now, self.meter.period, self.meter.zone, self.offset)

@@ -9,6 +9,7 @@ import pytest
 from collectors.catalog import load_catalog, specs
 from collectors.decode import disagreements
 from collectors.meter_model import Model
+from collectors.model_file import parse_model
 from collectors.plan import plan
 from ingest.channel import is_counter
 from ingest.errors import Misconfigured
@@ -86,6 +87,14 @@ def test_all_mistakes_of_all_files_are_told(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="AMR_CATALOG"):
         load_catalog(tmp_path / "nowhere")
+
+
+def test_the_example_of_the_manual_is_right() -> None:
+    manual = (Path(__file__).parents[2] / "docs/meter-models.md").read_text()
+    example = manual.split("```toml\n")[1].split("```")[0]
+    model = parse_model("my-meter.toml", example.encode())
+    assert list(disagreements(model)) == []
+    assert model.samples
 
 
 def test_an_unknown_model_names_the_known_ones() -> None:
