@@ -26,7 +26,8 @@ _MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 
 _SOURCES = """
 SELECT r.id, s.id FROM unnest(%(registers)s::int[]) AS r(id) CROSS JOIN unnest(%(sources)s::smallint[]) AS s(id)
-WHERE EXISTS (SELECT FROM reading WHERE register_id = r.id AND source = s.id)
+CROSS JOIN LATERAL (SELECT FROM reading WHERE register_id = r.id AND source = s.id
+    ORDER BY taken_at LIMIT 1) one
 """
 
 _BREAKS = f"""

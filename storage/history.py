@@ -33,19 +33,23 @@ FROM point p JOIN installation i ON i.point_id = p.id JOIN register r ON r.meter
 WHERE p.code = %(point)s
 """
 
-# Two looks by source: the newest that is believed, and the newest of all where nothing is.
+# Two looks by source: the newest that is believed, and what is newer and is not. A look for a suspect reading that is
+# not bounded by the believed one would walk the whole history of a healthy register.
 _LATEST = f"""
 SELECT {_COLUMNS}
 FROM ({_STANDING}) s
 CROSS JOIN unnest(%(sources)s::smallint[]) AS source(id)
 CROSS JOIN LATERAL (
-    (SELECT * FROM reading WHERE register_id = s.register_id AND source = source.id AND quality <> 2
-        AND taken_at >= greatest(s.since, %(since)s) AND taken_at < least(s.until, %(until)s)
-     ORDER BY taken_at DESC LIMIT 1)
+    WITH believed AS (
+        SELECT * FROM reading WHERE register_id = s.register_id AND source = source.id AND quality <> 2
+            AND taken_at >= greatest(s.since, %(since)s) AND taken_at < least(s.until, %(until)s)
+        ORDER BY taken_at DESC LIMIT 1)
+    SELECT * FROM believed
     UNION ALL
     (SELECT * FROM reading WHERE register_id = s.register_id AND source = source.id AND quality = 2
         AND reasons & 8 = 0
-        AND taken_at >= greatest(s.since, %(since)s) AND taken_at < least(s.until, %(until)s)
+        AND taken_at >= coalesce((SELECT taken_at FROM believed), greatest(s.since, %(since)s))
+        AND taken_at < least(s.until, %(until)s)
      ORDER BY taken_at DESC LIMIT 1)
 ) x
 JOIN register r ON r.id = x.register_id JOIN meter m ON m.id = r.meter_id

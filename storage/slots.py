@@ -21,7 +21,8 @@ _LONGEST = timedelta(days=1)
 
 _PROFILED = """
 SELECT r.id FROM unnest(%(registers)s::int[]) AS r(id)
-WHERE EXISTS (SELECT FROM interval_reading WHERE register_id = r.id)
+CROSS JOIN LATERAL (SELECT FROM interval_reading WHERE register_id = r.id
+    ORDER BY source, start LIMIT 1) one
 """
 
 # An interval that reaches across an edge is divided by time, rounded so that its parts add up to it. What no meter of
