@@ -62,6 +62,7 @@ def parse_model(name: str, content: bytes) -> Model:
 
 
 def _model(slug: str, top: Table) -> Model:
+    top.choice("protocol", ("modbus",), "modbus")
     defaults = _Defaults(
         base=top.choice("base", (0, 1), 0),
         function=top.choice("function", _FUNCTIONS, 3),
