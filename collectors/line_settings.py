@@ -20,11 +20,17 @@ class LineKind(StrEnum):
     """Through a transparent converter: RTU frames in a TCP connection, which is not Modbus TCP."""
     RTU = "modbus-rtu"
     ASCII = "modbus-ascii"
+    SERIAL = "serial"
+    """A port of this machine, whatever the meters on it speak; Modbus meters on it speak RTU."""
+    SERIAL_OVER_TCP = "serial-over-tcp"
+    """The same through a transparent converter."""
+    RFC2217 = "rfc2217"
+    """The same through a converter that is told speed and parity over the network."""
 
     @property
     def is_serial(self) -> bool:
         """A port of this machine."""
-        return self in (LineKind.RTU, LineKind.ASCII)
+        return self in (LineKind.RTU, LineKind.ASCII, LineKind.SERIAL)
 
     @property
     def is_tcp(self) -> bool:
@@ -32,6 +38,8 @@ class LineKind(StrEnum):
 
 
 MODBUS_KINDS = tuple(kind.value for kind in LineKind)
+SESSION_OPTIONS = frozenset(("password", "level", "clock_zone"))
+"""Options of a line that `meter_options.py` reads: they hold for every meter on it that has none of its own."""
 _BAUDS = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 230400)
 
 
@@ -96,7 +104,8 @@ class LineSettings:
 def settings_of(line: Line) -> LineSettings:
     """Check a line. Misconfigured names every wrong option with its remedy."""
     mistakes: list[Mistake] = []
-    table = Table(f"line {line.name!r}", "", "", 0, {**line.options, "kind": line.kind}, mistakes)
+    options = {name: value for name, value in line.options.items() if name not in SESSION_OPTIONS}
+    table = Table(f"line {line.name!r}", "", "", 0, {**options, "kind": line.kind}, mistakes)
     kind = LineKind(table.choice("kind", MODBUS_KINDS, LineKind.TCP.value))
     host, port = (line.address, 0) if kind.is_serial else _host_and_port(table, line.address)
     if not line.address.strip():

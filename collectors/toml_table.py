@@ -14,6 +14,7 @@ from typing import TypeVar
 
 _Choice = TypeVar("_Choice", str, int)
 _MISSING = object()
+_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -31,7 +32,7 @@ class Mistake:
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         table = f"[{self.table}] " if self.table else ""
-        value = "" if self.value is None else f" = {self.value!r}"
+        value = "" if self.value is None else f" = {'•••' if _SECRET.search(self.field) else repr(self.value)}"
         return f"{where}: {table}{self.field}{value}: {self.remedy}"
 
 

@@ -255,18 +255,22 @@ class Line:
     name: str
     kind: str
     address: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """A meter as its line's owner sees it. `zone` aligns the schedule to the clock of the point it serves."""
+    """A meter as its line's owner sees it. `zone` aligns the schedule to the clock of the point it serves.
+
+    `options` may hold a password: they are left out of what is shown of it.
+    """
 
     serial: str
     model: str
     address: str
     period: timedelta
     zone: str = "UTC"
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
