@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -100,6 +101,7 @@ class MemoryWork:
     def __init__(self, store: MemoryStore, tables: Tables) -> None:
         self.store = store
         self.tables = tables
+        self.sorted: dict[tuple[int, Source, bool], tuple[list[int], list[Row]]] = {}
 
     async def fleet_version(self) -> int:
         return len(self.store.registers)
@@ -128,6 +130,7 @@ class MemoryWork:
     async def append(
         self, rows: Sequence[Appended], ends: Sequence[tuple[Appended, int]], received_at: datetime
     ) -> None:
+        self.sorted.clear()
         for register, source, at, value in rows:
             key = (register, Source(source), at)
             if key in self.tables.rows:
@@ -142,9 +145,7 @@ class MemoryWork:
     async def renew_ends(self, register_ids: Collection[int]) -> None:
         for register in (one for one in self.store.registers.values() if one.id in register_ids):
             for source in MACHINES:
-                tail = [row for row in self._series(register.id, (source,)) if not row.reasons & OUTSIDE][
-                    -2 * REACH - 1 :
-                ]
+                tail = self._series(register.id, source, near=True)[1][-2 * REACH - 1 :]
                 if tail:
                     before = self.tables.ends.get((register.id, source))
                     version = 0 if before is None else before.version + 1
@@ -161,25 +162,26 @@ class MemoryWork:
     async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
         return self.tables.people & set(register_ids)
 
-    def _series(self, register_id: int, sources: Collection[Source]) -> list[Row]:
-        found = [
-            row
-            for (register, source, _), row in self.tables.rows.items()
-            if register == register_id and source in sources
-        ]
-        return sorted(found, key=lambda row: (row.at, row.source))
+    def _series(self, register_id: int, source: Source, *, near: bool = False) -> tuple[list[int], list[Row]]:
+        """Instants and rows of one source of one register, by time; with `near` those that can be neighbours."""
+        key = (register_id, source, near)
+        if key not in self.sorted:
+            rows = [row for (register, owner, _), row in self.tables.rows.items() if (register, owner) == key[:2]]
+            kept = sorted((row for row in rows if not (near and row.reasons & OUTSIDE)), key=lambda row: row.at)
+            self.sorted[key] = ([row.at for row in kept], kept)
+        return self.sorted[key]
 
     async def surroundings(self, spans: Sequence[Span], reach: int) -> Mapping[Span, list[Row]]:
         found: dict[Span, list[Row]] = {}
         for span in spans:
             found[span] = []
             for source in span.sources:
-                series = self._series(span.register_id, (source,))
-                inside = [row for row in series if span.first <= row.at <= span.last]
-                neighbours = [row for row in series if not row.reasons & OUTSIDE]
-                before = [row for row in neighbours if row.at < span.first][-reach:]
-                after = [row for row in neighbours if row.at > span.last][:reach]
-                found[span] += [*before, *inside, *after]
+                ats, rows = self._series(span.register_id, source)
+                near_ats, near = self._series(span.register_id, source, near=True)
+                first = bisect_left(near_ats, span.first)
+                last = bisect_right(near_ats, span.last)
+                inside = rows[bisect_left(ats, span.first) : bisect_right(ats, span.last)]
+                found[span] += [*near[max(0, first - reach) : first], *inside, *near[last : last + reach]]
         return found
 
     async def automatic_around(
@@ -187,13 +189,9 @@ class MemoryWork:
     ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
         found = {}
         for register, at in instants:
-            good = [
-                (row.at, row.value)
-                for row in self._series(register, (Source.AUTOMATIC,))
-                if row.quality is Quality.GOOD
-            ]
-            before = [item for item in good if item[0] <= at]
-            after = [item for item in good if item[0] > at]
+            rows = [row for row in self._series(register, Source.AUTOMATIC)[1] if row.quality is Quality.GOOD]
+            before = [(row.at, row.value) for row in rows if row.at <= at]
+            after = [(row.at, row.value) for row in rows if row.at > at]
             found[register, at] = (before[-1] if before else None, after[0] if after else None)
         return found
 
@@ -201,6 +199,7 @@ class MemoryWork:
         return {key: self.tables.rows[key] for key in keys if key in self.tables.rows}
 
     async def write(self, changes: Sequence[Change], received_at: datetime) -> None:
+        self.sorted.clear()
         for register, settlement, readings in changes:
             for row in settlement.inserted:
                 self.tables.rows.setdefault((register, row.source, row.at), row)
