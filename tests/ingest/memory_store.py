@@ -19,7 +19,7 @@ from ingest.instants import micros
 from ingest.judge import OUTSIDE, REACH, limits_of, troubled_steps
 from ingest.model import NO_REASON, IntervalReading, Quality, Reading, Reason, Register, RegisterSpec, Source
 from ingest.settle import Row
-from ingest.store import Appended, Card, Change, End, Span, Stale
+from ingest.store import Appended, Card, Change, End, MovedEnd, Span, Stale
 
 Key = tuple[int, Source, int]
 MACHINES = (Source.AUTOMATIC, Source.IMPORT)
@@ -128,7 +128,7 @@ class MemoryWork:
         return {key: self.tables.ends[key] for key in series if key in self.tables.ends}
 
     async def append(
-        self, rows: Sequence[Appended], ends: Sequence[tuple[Appended, int]], received_at: datetime
+        self, rows: Sequence[Appended], ends: Sequence[MovedEnd], received_at: datetime
     ) -> None:
         self.sorted.clear()
         for register, source, at, value in rows:
