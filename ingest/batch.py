@@ -13,8 +13,8 @@ from ingest.judge import REACH, intrinsic, limits_of
 from ingest.model import Quality, Reading, Source
 from ingest.people import PERSONS, settle_people
 from ingest.settle import Fresh, Overrule, Row, leave, settle, written
-from ingest.store import Appended, BatchWork, Card, Change, Span
-from ingest.tracks import Track, Tracks
+from ingest.store import BatchWork, Card, Change, Span
+from ingest.tracks import Tracks
 from ingest.zones import check_zone_sums
 
 APART = span(timedelta(days=1))
@@ -85,7 +85,8 @@ class _Batch:
         gateways = [delivery.gateway for delivery in self.delivered_by]
         found = tracks.append(self.readings, gateways, self.received_at)
         if found.rows:
-            await self.work.append(found.rows, [_end(track) for track in found.tracks], self.received_at)
+            moved = [(t.register_id, t.source, t.at, t.value, t.version) for t in found.tracks]
+            await self.work.append(found.rows, moved, self.received_at)
             for track in found.tracks:
                 track.version += 1
         return found.others
@@ -233,10 +234,6 @@ class _Batch:
                     verdicts[number] = self.verdicts.get(place + number, FOLLOWED)
             place += len(verdicts)
         return answers
-
-
-def _end(track: Track) -> tuple[Appended, int]:
-    return Appended(track.register_id, track.source, track.at, track.value), track.version
 
 
 def _refusal(

@@ -19,11 +19,15 @@ from ingest.judge import DRIFT_TOLERANCE, FUTURE_TOLERANCE, HOUR, limits_of
 from ingest.model import Reading, Source
 from ingest.store import Appended, BatchWork, Card, End
 
-MOST = 1_000_000
-"""Tracks remembered at most; about 250 bytes each."""
+MOST = 250_000
+"""Tracks remembered at most, with their names about 400 bytes each."""
 
 MACHINES = (Source.AUTOMATIC, Source.IMPORT)
-Key = tuple[str, str, Source]
+Key = tuple[str, str]
+"""(meter serial, channel)"""
+
+_UNBOUNDED = 2**80
+"""No limit known: more than any value, rate or instant."""
 _MICROSECOND_DAY = 86_400_000_000
 _MILLION = Decimal(MICRO)
 _UNITS = (MICRO, MICRO // 10, MICRO // 100, MICRO // 1000)
@@ -47,10 +51,10 @@ class Track:
         self.family = card.family
         self.coarsest = card.coarsest
         self.counter = is_counter(register.channel)
-        self.rate = limits.max_rate
+        self.rate = limits.max_rate if limits.max_rate is not None else _UNBOUNDED
         self.slack = 2 * limits.resolution
-        self.ceiling = limits.modulus if self.counter else None
-        self.since = None if register.installed_since is None else micros(register.installed_since)
+        self.ceiling = limits.modulus if self.counter and limits.modulus is not None else _UNBOUNDED
+        self.since = -_UNBOUNDED if register.installed_since is None else micros(register.installed_since)
         self.at, self.value, self.calm, self.version = end
         self.moved = False
 
@@ -67,40 +71,44 @@ class Tracks:
     """All tracks of a process."""
 
     def __init__(self) -> None:
-        self._tracks: dict[Key, Track] = {}
+        self._tracks: dict[Source, dict[Key, Track]] = {source: {} for source in MACHINES}
         self._fleet = -1
 
     async def prepare(self, work: BatchWork, readings: Iterable[Reading]) -> None:
         """Know the series of these readings as far as they are stored."""
         version = await work.fleet_version()
-        if version != self._fleet or len(self._tracks) > MOST:
-            self._tracks.clear()
+        if version != self._fleet or sum(map(len, self._tracks.values())) > MOST:
+            for of_source in self._tracks.values():
+                of_source.clear()
             self._fleet = version
-        known = self._tracks
-        missing = {key for r in readings if (key := (r.meter, r.channel, r.source)) not in known}
-        wanted = [key for key in missing if key[2] in MACHINES]
+        wanted = {
+            (reading.meter, reading.channel, reading.source)
+            for reading in readings
+            if (known := self._tracks.get(reading.source)) is not None and (reading.meter, reading.channel) not in known
+        }
         if not wanted:
             return
         cards = await work.cards({(meter, channel) for meter, channel, _ in wanted})
         found = [(key, card) for key in wanted if (card := cards.get((key[0], key[1]))) is not None]
-        ends = await work.ends([(card.register.id, key[2]) for key, card in found])
-        for key, card in found:
-            end = ends.get((card.register.id, key[2]))
+        ends = await work.ends([(card.register.id, source) for (_, _, source), card in found])
+        for (meter, channel, source), card in found:
+            end = ends.get((card.register.id, source))
             if end is not None:
-                known[key] = Track(card, key[2], end)
+                self._tracks[source][meter, channel] = Track(card, source, end)
 
     def forget(self, readings: Iterable[Reading]) -> None:
         """Look these series up again before they are trusted."""
         for reading in readings:
-            self._tracks.pop((reading.meter, reading.channel, reading.source), None)
+            if (known := self._tracks.get(reading.source)) is not None:
+                known.pop((reading.meter, reading.channel), None)
 
     def append(self, readings: Sequence[Reading], gateways: Sequence[str | None], received_at: datetime) -> Found:
         """Sort readings into those that simply follow and all others, and move the tracks.
 
         When one reading of a series needs a thorough look, so does the rest of that series in this batch.
         """
-        tracks = self._tracks
-        epoch, day, million = EPOCH, _MICROSECOND_DAY, _MILLION
+        tracks, none = self._tracks, dict[Key, Track]()
+        epoch, day, million, tolerance = EPOCH, _MICROSECOND_DAY, _MILLION, DRIFT_TOLERANCE
         latest = micros(received_at) + span(FUTURE_TOLERANCE)
         rows: list[Appended] = []
         moved: list[Track] = []
@@ -108,29 +116,35 @@ class Tracks:
         others: list[int] = []
         spoiled: set[Track] = set()
         for place, reading in enumerate(readings):
-            track = tracks.get((reading.meter, reading.channel, reading.source))
+            track = tracks.get(reading.source, none).get((reading.meter, reading.channel))
             if track is None or not track.calm:
                 others.append(place)
                 continue
-            passed = reading.taken_at - epoch
+            taken_at = reading.taken_at
+            passed = taken_at - epoch
             at = passed.days * day + passed.seconds * 1_000_000 + passed.microseconds
             value = int((reading.value * million).to_integral_value())
-            step, elapsed, rate = value - track.value, at - track.at, track.rate
+            step, elapsed = value - track.value, at - track.at
+            # In one expression and without calls: this is run for every reading there is.
             if (
-                elapsed <= 0
-                or at > latest
-                or (track.counter and (step < 0 or (rate is not None and (step - track.slack) * HOUR > rate * elapsed)))
-                or not _plain(track, reading, at, value, gateways[place])
+                elapsed > 0
+                and track.since <= at <= latest
+                and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
+                and value < track.ceiling
+                and (gateways[place] is None or gateways[place] == track.gateway)
+                and (reading.captured_at is None or abs(reading.captured_at - taken_at) <= tolerance)
+                and reading.author is None
+                and reading.note is None
             ):
+                track.at, track.value = at, value
+                rows.append((track.register_id, track.source, at, value))
+                places.append(place)
+                if not track.moved:
+                    track.moved = True
+                    moved.append(track)
+            else:
                 others.append(place)
                 spoiled.add(track)
-                continue
-            track.at, track.value = at, value
-            rows.append(Appended(track.register_id, track.source, at, value))
-            places.append(place)
-            if not track.moved:
-                track.moved = True
-                moved.append(track)
         for track in moved:
             track.moved = False
         if any(track.family is not None for track in moved):
@@ -154,18 +168,6 @@ class Tracks:
         out = {place for row, place in zip(rows, places, strict=True) if row[:2] in series}
         self.forget(readings[place] for place in [*out, *others])
         return [row for row, _ in kept], [t for t in moved if t not in spoiled], sorted([*others, *out])
-
-
-def _plain(track: Track, reading: Reading, at: int, value: int, gateway: str | None) -> bool:
-    """Nothing about the reading itself asks for a thorough look."""
-    return (
-        (gateway is None or gateway == track.gateway)
-        and (track.since is None or at >= track.since)
-        and (track.ceiling is None or value < track.ceiling)
-        and reading.author is None
-        and reading.note is None
-        and (reading.captured_at is None or abs(reading.captured_at - reading.taken_at) <= DRIFT_TOLERANCE)
-    )
 
 
 def _wrong_families(moved: Iterable[Track], rows: Iterable[Appended]) -> set[Track]:

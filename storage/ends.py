@@ -11,7 +11,8 @@ import psycopg
 from ingest.channel import is_counter
 from ingest.judge import OUTSIDE, REACH, limits_of, troubled_steps
 from ingest.model import Register, Source
-from ingest.store import Appended, End, Stale
+from ingest.store import End, MovedEnd, Stale
+from storage.copying import copy_rows
 from storage.instants import TO_POSTGRES, micros_cursor
 
 _FIND = """
@@ -81,13 +82,11 @@ async def lock(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) -> 
     await conn.execute(_LOCK, (list(registers),))
 
 
-async def move(conn: psycopg.AsyncConnection[Any], ends: Sequence[tuple[Appended, int]]) -> None:
+async def move(conn: psycopg.AsyncConnection[Any], ends: Sequence[MovedEnd]) -> None:
     """Put the ends further, each only if it still has the version it was read at; else Stale."""
     await conn.execute(_STAGE)
-    async with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.set_types(("int4", "int2", "int8", "int8", "int4"))
-        for (register_id, source, at, value), version in sorted(ends):
-            await copy.write_row((register_id, source, at - TO_POSTGRES, value, version))
+    shifted = ((register, source, at - TO_POSTGRES, value, version) for register, source, at, value, version in ends)
+    await copy_rows(conn, _COPY, ("int4", "int2", "int8", "int8", "int4"), shifted)
     moved = await conn.execute(_MOVE)
     if moved.rowcount != len(ends):
         raise Stale

@@ -14,9 +14,10 @@ from ingest.delivery import Contact, Reject
 from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
-from ingest.store import Appended, BatchWork, Card, Change, End, Span, Stale
+from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span, Stale
 from storage import beside, ends
 from storage.cards import find_cards
+from storage.copying import copy_rows
 from storage.database import Database
 from storage.instants import TO_POSTGRES, micros_cursor
 
@@ -165,9 +166,7 @@ class Work:
     async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
         return await ends.find(self._conn, series)
 
-    async def append(
-        self, rows: Sequence[Appended], ends_: Sequence[tuple[Appended, int]], received_at: datetime
-    ) -> None:
+    async def append(self, rows: Sequence[Appended], ends_: Sequence[MovedEnd], received_at: datetime) -> None:
         shifted = ((register_id, source, at - TO_POSTGRES, value) for register_id, source, at, value in rows)
         inserted = await self._insert("stage_appended", _GOOD, shifted, received_at)
         if inserted != len(rows):
@@ -271,12 +270,8 @@ class Work:
     async def _insert(self, stage: str, columns: str, rows: Iterable[tuple[int, ...]], received_at: datetime) -> int:
         """COPY rows into a stage and insert them from there; gives how many were new."""
         await self._conn.execute(_STAGE.format(stage=stage).encode())
-        copying = _COPY.format(stage=stage, columns=columns).encode()
-        async with self._conn.cursor() as cursor, cursor.copy(copying) as copy:
-            copy.set_types(_STAGE_TYPES[: columns.count(",") + 1])
-            write = copy.write_row
-            for row in rows:
-                await write(row)
+        types = _STAGE_TYPES[: columns.count(",") + 1]
+        await copy_rows(self._conn, _COPY.format(stage=stage, columns=columns), types, rows)
         return (await self._conn.execute(_INSERT.format(stage=stage).encode(), (received_at,))).rowcount
 
     async def _note_people(self, changes: Sequence[Change], received_at: datetime) -> None:
