@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
 import random
 from collections import deque
@@ -21,7 +20,8 @@ from collectors.clock import Clock
 from collectors.link import Answer, Door, LineDown, Link, Silent
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of
-from collectors.schedule import CLOCK_CHANGE, SPREAD, next_due, phase
+from collectors.schedule import SPREAD, phase
+from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError, Malformed, NotFound
 from ingest.model import Line, Polled
@@ -31,41 +31,6 @@ log = logging.getLogger(__name__)
 FIRST_REOPEN, LONGEST_REOPEN = 1.0, 60.0
 SILENT_TURNS = 3
 """So many silent turns in a row, and at least one of every meter, and the link is opened anew: it may be half open."""
-
-
-class Turn:
-    """A meter's place in the schedule. `due` is when it is asked next, which may be ahead of its regular instant."""
-
-    __slots__ = ("_even", "_regular", "due", "health", "meter", "offset", "origin", "told")
-
-    def __init__(self, meter: Polled, origin: str, due: datetime, offset: timedelta, health: Health) -> None:
-        self.meter = meter
-        self.origin = origin
-        self.due = due
-        self.offset = offset
-        self.health = health
-        self.told: datetime | None = None
-        self._even = not CLOCK_CHANGE % meter.period
-        self._regular = self.settle(due)
-
-    def __lt__(self, other: Turn) -> bool:
-        """Queues are ordered by instant and serial number; what is equal in both may stand either way."""
-        return False
-
-    def settle(self, now: datetime) -> datetime:
-        """The first regular instant after `now`, worked out from the wall clock."""
-        self._regular = next_due(now, self.meter.period, self.meter.zone, self.offset)
-        return self._regular
-
-    def regular(self, now: datetime) -> datetime:
-        """The same from the one before, while that is right: for most polls of most meters."""
-        if self._regular > now:
-            return self._regular
-        following = self._regular + self.meter.period
-        if self._even and following > now:
-            self._regular = following
-            return following
-        return self.settle(now)
 
 
 class Owner:
@@ -89,10 +54,7 @@ class Owner:
         self._patience = patience or Patience()
         self._spread = spread
         self._rng = rng
-        self._turns: dict[str, Turn] = {}
-        self._due: list[tuple[datetime, str, Turn]] = []
-        self._probes: list[tuple[datetime, str, Turn]] = []
-        self._since_probe = 0
+        self._turns = Turns()
         self._questions: deque[tuple[Polled, asyncio.Future[Answer]]] = deque()
         self._woken = asyncio.Event()
         self._open = False
@@ -104,29 +66,29 @@ class Owner:
     def update(self, meters: Iterable[Polled]) -> None:
         """The meters asked from now on. One that is new or changed is asked at once; the others keep their turn."""
         wanted = {meter.serial: meter for meter in meters}
-        for serial in self._turns.keys() - wanted.keys():
-            del self._turns[serial]
+        self._turns.keep(wanted.keys())
         now = self._clock.now()
         for serial, meter in wanted.items():
-            known = self._turns.get(serial)
+            known = self._turns.of(serial)
             if known is None or known.meter != meter:
                 offset = phase(serial, self._spread, meter.period)
                 origin = f"modbus:{self.line.name}/{meter.address}"
-                self._place(Turn(meter, origin, now, offset, Health(self._patience, self._rng)))
+                self._turns.add(Turn(meter, origin, now, offset, Health(self._patience, self._rng)))
         self._woken.set()
 
     async def ask(self, serial: str) -> Answer:
         """Read one meter of this line ahead of the schedule, for a person who waits. Nothing is delivered."""
-        if serial not in self._turns:
+        turn = self._turns.of(serial)
+        if turn is None:
             raise NotFound(f"meter {serial!r} is not on line {self.line.name}")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._questions.append((self._turns[serial].meter, answer))
+        self._questions.append((turn.meter, answer))
         self._woken.set()
         return await answer
 
     async def run(self) -> None:
         """Serve the line until cancelled; then hang up."""
-        self._requeue()
+        self._turns.requeue(self._clock.now())
         self._open = False
         try:
             while True:
@@ -139,16 +101,15 @@ class Owner:
     async def _turn(self) -> None:
         """One step: a question, else the meter whose turn it is, else a rest."""
         now = self._clock.now()
-        due, probe = self._top(self._due), self._top(self._probes)
-        due = due if due and due.due <= now else None
-        probe = probe if probe and probe.due <= now else None
-        if not (due or probe or self._questions):
+        turn = self._turns.next(now)
+        if turn is None and not self._questions:
             await self._rest()
         elif self._open or await self._reopen():
             if self._questions:
                 await self._answer_question()
-            else:
-                await self._poll(self._take(due, probe), now)
+            elif turn:
+                self._turns.take(turn)
+                await self._poll(turn, now)
 
     async def _poll(self, turn: Turn, now: datetime) -> None:
         meter = turn.meter
@@ -160,7 +121,7 @@ class Owner:
             return
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
-        self._place(turn)
+        self._turns.place(turn)
         await self._deliver(delivery_of(turn.origin, meter, now, answer))
 
     async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
@@ -177,7 +138,7 @@ class Owner:
         else:
             turn.health.good()
         await self._count_silence(error)
-        self._place(turn)
+        self._turns.place(turn)
         log.info("meter %s on line %s: %s", meter.serial, self.line.name, error)
         await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))
 
@@ -223,7 +184,7 @@ class Owner:
             if not question.done():
                 question.set_exception(error)
         now, contacts = self._clock.now(), []
-        for turn in self._turns.values():
+        for turn in self._turns:
             if turn.due <= now and (turn.told is None or turn.told <= now):
                 turn.told = turn.regular(now)
                 contacts.append(contact(turn.meter, now, error))
@@ -249,43 +210,10 @@ class Owner:
         done = await self._door.put(delivery)
         done.add_done_callback(self._report)
 
-    def _place(self, turn: Turn) -> None:
-        """Into the queue it belongs to; entries left behind in the queues are passed over."""
-        self._turns[turn.meter.serial] = turn
-        heapq.heappush(self._probes if turn.health.off else self._due, (turn.due, turn.meter.serial, turn))
-
-    def _requeue(self) -> None:
-        """Put every meter in its queue anew: at the start, and when the clock was set back, so that none is far off."""
-        now = self._clock.now()
-        self._due, self._probes = [], []
-        for turn in self._turns.values():
-            turn.due = min(turn.due, turn.settle(now))
-            self._place(turn)
-
-    def _take(self, due: Turn | None, probe: Turn | None) -> Turn:
-        """Whose turn it is: the longest overdue; a probe of a meter given up once a round, or when all else rests."""
-        if probe and (not due or self._since_probe >= len(self._due)):
-            self._since_probe = 0
-            heapq.heappop(self._probes)
-            return probe
-        assert due
-        self._since_probe += 1
-        heapq.heappop(self._due)
-        return due
-
-    def _top(self, queue: list[tuple[datetime, str, Turn]]) -> Turn | None:
-        """The first turn of a queue, after dropping what no longer stands."""
-        while queue:
-            due, serial, turn = queue[0]
-            if turn.due is due and self._turns.get(serial) is turn:
-                return turn
-            heapq.heappop(queue)
-        return None
-
     async def _rest(self) -> None:
         """Until anything is to be done or somebody wakes us; never long, the clock may be corrected."""
         now = self._clock.now()
-        instants = [turn.due for queue in (self._due, self._probes) if (turn := self._top(queue))]
+        instants = self._turns.instants()
         if self._reopen_at is not None:
             instants = [self._reopen_at, *(instant for instant in instants if instant > now)]
         until = min(instants, default=now + timedelta(hours=1))
@@ -294,8 +222,8 @@ class Owner:
             # not wait_for: in Python 3.11 it may swallow a cancellation
             async with asyncio.timeout(self._clock.real((until - now).total_seconds())):
                 await self._woken.wait()
-        if self._clock.now() < now:
-            self._requeue()
+        if (later := self._clock.now()) < now:
+            self._turns.requeue(later)
 
 
 def report(line: str, done: asyncio.Future[Outcome]) -> None:

@@ -1,0 +1,97 @@
+"""Whose turn it is: the longest overdue first, given-up meters once a round, and nobody who has left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from collectors.patience import Health, Patience
+from collectors.turns import Turn, Turns
+from tests.collectors.modbus_rig import polled
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+GIVES_UP = Patience(turns=1, time=0.0)
+
+
+def turn(unit: int, ago: int = 0, *, off: bool = False) -> Turn:
+    health = Health(GIVES_UP, lambda: 0.5)
+    if off:
+        health.failed(NOW)
+    return Turn(polled(unit), "", NOW - timedelta(seconds=ago), timedelta(0), health)
+
+
+def turns(*all_of_them: Turn) -> Turns:
+    made = Turns()
+    for one in all_of_them:
+        made.add(one)
+    return made
+
+
+def round_of(made: Turns, count: int) -> list[str]:
+    """Who is asked in which order when everybody is due again at once."""
+    asked = []
+    for number in range(count):
+        first = made.next(NOW)
+        assert first
+        made.take(first)
+        asked.append(first.meter.address)
+        first.due = NOW - timedelta(seconds=1) + timedelta(microseconds=number)
+        made.place(first)
+    return asked
+
+
+def test_the_longest_overdue_is_first() -> None:
+    assert round_of(turns(turn(1, 10), turn(2, 30), turn(3, 20)), 3) == ["2", "3", "1"]
+
+
+def test_nobody_is_asked_before_it_is_due() -> None:
+    made = turns(turn(1, -1), turn(2, -5, off=True))
+    assert made.next(NOW) is None
+    assert sorted(made.instants()) == [NOW + timedelta(seconds=1), NOW + timedelta(seconds=5)]
+
+
+def test_given_up_meters_are_probed_once_a_round() -> None:
+    made = turns(turn(1, 100), turn(2, 100), turn(3, 100), turn(8, 999, off=True), turn(9, 999, off=True))
+    asked = round_of(made, 16)
+    assert asked.count("8") + asked.count("9") == 4
+    assert asked.count("1") == asked.count("2") == asked.count("3") == 4
+
+
+def test_a_probe_fills_the_time_when_all_else_rests() -> None:
+    made = turns(turn(1, -60), turn(9, 1, off=True))
+    first = made.next(NOW)
+    assert first
+    assert first.meter.address == "9"
+
+
+def test_a_meter_that_left_during_its_poll_does_not_come_back() -> None:
+    leaving = turn(1, 10)
+    made = turns(leaving, turn(2, 5))
+    made.take(leaving)
+    made.keep({"serial-2"})
+    made.place(leaving)
+    assert round_of(made, 2) == ["2", "2"]
+    assert made.of("serial-1") is None
+    assert len(made) == 1
+
+
+def test_a_meter_that_changed_during_its_poll_keeps_the_change() -> None:
+    old, other = turn(1, 10), replace(polled(1), address="77")
+    made = turns(old)
+    made.take(old)
+    made.add(Turn(other, "", NOW, timedelta(0), Health(GIVES_UP, lambda: 0.5)))
+    made.place(old)
+    assert round_of(made, 2) == ["77", "77"]
+
+
+def test_a_requeue_leaves_nobody_far_off() -> None:
+    made = turns(turn(1, -86400), turn(2, 5))
+    made.requeue(NOW)
+    assert all(one.due <= NOW + one.meter.period for one in made)
+
+
+def test_the_regular_instant_follows_from_the_one_before_and_from_the_clock() -> None:
+    half_hourly = turn(1)
+    instants = [half_hourly.regular(NOW + timedelta(minutes=30 * at, seconds=1)) for at in range(4)]
+    assert instants == [NOW + timedelta(minutes=30 * (at + 1)) for at in range(4)]
+    assert half_hourly.regular(NOW + timedelta(days=2, minutes=1)) == NOW + timedelta(days=2, minutes=30)
