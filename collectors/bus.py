@@ -15,7 +15,7 @@ from collectors.link import LineDown, Silent
 from collectors.modbus_frames import Garbled
 from collectors.serial_port import SerialTransport, open_port
 from collectors.wire import Wire
-from ingest.errors import AmrError
+from ingest.errors import AmrError, Busy, Refused
 
 _Answer = TypeVar("_Answer")
 _TALKATIVE = 2.0
@@ -40,10 +40,12 @@ class Bus:
         """Whether somebody opened it and nobody hung up since."""
         return self._wire is not None
 
-    @property
-    def heard(self) -> bytes:
-        """What came since the last question: for the report after a failure."""
-        return b"" if self._wire is None else self._wire.heard
+    def set_speed(self, baud: int) -> bool:
+        """Change the speed of the line; False when only its far end could."""
+        if self._transport is None:
+            return False
+        self._transport.set_speed(baud)
+        return True
 
     async def open(self) -> None:
         """Connect, and let the line settle. LineDown says why that failed."""
@@ -70,7 +72,8 @@ class Bus:
         """Send when it is our turn and give what `find` makes of the bytes that come.
 
         `who` is the device asked. `pause` is the silence kept afterwards. When `patience` ends, `verdict` says what was
-        wrong with the bytes heard; when it finds nothing wrong, the device is Silent.
+        wrong with the bytes heard; when it finds nothing wrong, the device is Silent. A verdict of Refused or Busy is
+        an answer: the device said it whole, and nothing else is under way.
         """
         wire = self._wire
         if wire is None:
@@ -104,11 +107,14 @@ class Bus:
     ) -> AmrError:
         """What the end of our patience means: a silent meter, or one that was heard badly."""
         if self._shared:
+            said = verdict(wire.heard)
+            if isinstance(said, (Refused, Busy)):
+                return said
             self._unsettled = True
             if self.settings.late:
                 self._ask_after[who] = asyncio.get_running_loop().time() + self.settings.late
-            if damaged := verdict(wire.heard):
-                return damaged
+            if said:
+                return said
         return Silent(f"unit {who} did not answer within {patience:.2f} s")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -32,7 +33,7 @@ class Answer:
     `values` are momentary and cumulative values as of now, by channel: the owner stamps all of them with one instant.
     `readings` and `intervals` carry the meter's own times (archives). `rejects` are pieces that made no reading.
     `serial` is what the meter says it is, None when it was not asked or does not say. `problem` is what is wrong with
-    a meter that did answer: its contact says so.
+    a meter that did answer: its contact says so. `drift` is how far the meter's own clock is ahead of ours.
     """
 
     values: Mapping[str, Decimal]
@@ -41,6 +42,7 @@ class Answer:
     rejects: tuple[Reject, ...] = field(default=())
     serial: str | None = None
     problem: AmrError | None = None
+    drift: timedelta | None = None
 
 
 class Link(Protocol):

@@ -25,7 +25,7 @@ def delivery_of(origin: str, meter: Polled, at: datetime, answer: Answer) -> Del
         origin,
         readings=(*readings, *answer.readings) if answer.readings else readings,
         rejects=rejects,
-        contacts=(Contact(serial, at) if answer.problem is None else contact(meter, at, answer.problem),),
+        contacts=(contact(meter, at, answer.problem) if answer.problem else Contact(serial, at, drift=answer.drift),),
         intervals=answer.intervals,
     )
 

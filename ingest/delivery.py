@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ingest.model import NO_REASON, IntervalReading, Quality, Reading, Reason
@@ -28,12 +28,16 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One attempt to reach a meter: `failure` is None when it answered, else a stable code such as 'timeout'."""
+    """One attempt to reach a meter: `failure` is None when it answered, else a stable code such as 'timeout'.
+
+    `drift` is how far the meter's own clock was ahead of ours then; None when it was not asked or has none.
+    """
 
     meter: str
     tried_at: datetime
     failure: str | None = None
     detail: str | None = None
+    drift: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
