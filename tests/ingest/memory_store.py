@@ -127,16 +127,14 @@ class MemoryWork:
     async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
         return {key: self.tables.ends[key] for key in series if key in self.tables.ends}
 
-    async def append(
-        self, rows: Sequence[Appended], ends: Sequence[MovedEnd], received_at: datetime
-    ) -> None:
+    async def append(self, rows: Sequence[Appended], ends: Sequence[MovedEnd], received_at: datetime) -> None:
         self.sorted.clear()
         for register, source, at, value in rows:
             key = (register, Source(source), at)
             if key in self.tables.rows:
                 raise Stale
             self.tables.rows[key] = Row(Source(source), at, value, Quality.GOOD, NO_REASON)
-        for (register, source, at, value), version in ends:
+        for register, source, at, value, version in ends:
             end = self.tables.ends.get((register, Source(source)))
             if end is None or end.version != version:
                 raise Stale
