@@ -15,6 +15,7 @@ from ingest.people import PERSONS, settle_people
 from ingest.settle import Fresh, Overrule, Row, leave, settle, written
 from ingest.store import BatchWork, Card, Change, Span
 from ingest.tracks import Tracks
+from ingest.written_out import kept_of
 from ingest.zones import check_zone_sums
 
 APART = span(timedelta(days=1))
@@ -215,8 +216,7 @@ class _Batch:
             card = cards.get((item.meter, item.channel))
             if card is None:
                 detail = f"meter {item.meter!r} with channel {item.channel!r} is not in the fleet; add it and replay"
-                raw = delivery.raw or repr(item).encode()
-                reject = Reject("unknown_register", detail, raw, item.meter, item.channel)
+                reject = Reject("unknown_register", detail, kept_of(item, delivery), item.meter, item.channel)
                 refused.append((delivery.origin, reject))
             else:
                 rows.append((card.register.id, item))
@@ -254,12 +254,5 @@ def _refusal(
 
 
 def _reject(reading: Reading, delivery: Delivery, verdict: Verdict) -> Reject:
-    """A reading that goes to quarantine; without a raw form of its own it is written out."""
-    raw = (
-        delivery.raw
-        or (
-            f"meter={reading.meter} channel={reading.channel} taken_at={reading.taken_at.isoformat()}"
-            f" value={reading.value} source={reading.source.label}"
-        ).encode()
-    )
-    return Reject(verdict.code, verdict.detail, raw, reading.meter, reading.channel)
+    """A reading that goes to quarantine, raw or written out."""
+    return Reject(verdict.code, verdict.detail, kept_of(reading, delivery), reading.meter, reading.channel)
