@@ -111,7 +111,7 @@ class ScriptedServer:
             while request := await reader.read(300):
                 self.requests.append(request)
                 for action in self.script(request):
-                    if action is None:
+                    if action is None or writer.is_closing():
                         return
                     if isinstance(action, bytes):
                         writer.write(action)
