@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import uvloop
@@ -26,7 +26,6 @@ import collectors.cli
 import simulators.cli
 import storage.cli
 from api.app import create_app
-from api.cli import serve as serve_http
 from api.cli import serving
 from collectors.broker import Broker
 from collectors.catalog import load_catalog, specs
@@ -78,7 +77,9 @@ class Settings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
     catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
+        default=None, description="DEBUG, INFO, WARNING or ERROR; none: INFO for services, WARNING for other verbs"
+    )
 
     @property
     def database(self) -> DatabaseSettings:
@@ -112,12 +113,20 @@ collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
 @app.callback()
 def _settle(context: typer.Context) -> None:
     settings = _read_settings()
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(name)s: %(message)s",
-        handlers=[RichHandler(console=err, show_path=False)],
-    )
+    usual = "INFO" if context.invoked_subcommand in ("collect", "serve") else "WARNING"
+    _start_log(settings.log_level or usual)
     context.obj = settings
+
+
+def _start_log(level: str) -> None:
+    """On a terminal for eyes; elsewhere one plain line a record, for journald and files."""
+    if err.is_terminal:
+        logging.basicConfig(
+            level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)]
+        )
+    else:
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 def _read_settings() -> Settings:
@@ -222,8 +231,12 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
 
 
 async def _serve(settings: Settings) -> None:
-    async with service(settings) as (database, intake):
-        await serve_http(create_app(database, intake), settings.http_host, settings.http_port)
+    async with (
+        service(settings) as (database, intake),
+        serving(create_app(database, intake), settings.http_host, settings.http_port) as served,
+    ):
+        log.info("serving %s/docs", served)
+        await asyncio.Event().wait()
 
 
 async def _collect(settings: Settings) -> None:
@@ -282,7 +295,6 @@ def demo(context: typer.Context) -> None:
 
 async def _demo(settings: Settings) -> None:
     """Everything in one process: what it starts ends with it. The embedded database keeps a folder of its own."""
-    logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
     folder, now = settings.data / "demo", datetime.now(UTC)
     settings = settings.model_copy(update={"data": folder})
     async with contextlib.AsyncExitStack() as stack:
@@ -365,7 +377,7 @@ def main() -> None:
     try:
         app()
     except AmrError as error:
-        err.print(f"[red]{error.code}[/]: {error}", highlight=False)
+        err.print(f"{error.code}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
