@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from json.scanner import make_scanner
 
 from ingest.channel import LARGEST_MICRO, MICRO, is_counter, unit_of
 
@@ -22,6 +24,7 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """A clock gone astray; what is merely in the future is for the judge."""
 
 LONGEST_TEXT = 64
+_SHORT = 12
 _LARGEST = LARGEST_MICRO // MICRO
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,6 +69,7 @@ def _wild_number(text: str) -> Decimal | Digits:
 
 _plain = _decoder(Decimal)
 _wild = _decoder(None)
+_scan: Callable[[str, int], tuple[object, int]] = make_scanner(_plain)  # type: ignore[arg-type]  # as json itself does
 
 
 def read_json(payload: bytes) -> object:
@@ -83,6 +87,12 @@ def read_json(payload: bytes) -> object:
 
 
 def _read_text(text: str) -> object:
+    try:
+        value, end = _scan(text, 0)
+        if end == len(text) or text[end:].isspace():
+            return value
+    except (StopIteration, ValueError, ArithmeticError):
+        pass  # told below, where spaces and a byte order mark around the text are no harm
     text = text.removeprefix("\ufeff")
     try:
         return _plain.decode(text)
@@ -98,6 +108,8 @@ def write_json(value: object) -> bytes:
 
 def number(field: str, value: object) -> Decimal:
     """A JSON number or a text of one as Decimal: finite, and small enough to be stored in millionths; or Unfit."""
+    if type(value) is str and len(value) <= _SHORT and value.isascii() and value.replace(".", "", 1).isdigit():
+        return Decimal(value)  # nearly all there are: no sign, no exponent, too short to be too large
     if type(value) is Decimal:
         result = value
     elif type(value) is str and len(value) <= LONGEST_TEXT and _NUMBER.fullmatch(value):

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from collectors.exact import Unfit
 from collectors.format_file import BadFormat, parse_format
@@ -20,12 +20,21 @@ OWN = "own-json"
 MOST_TOPICS = 100_000
 
 
+class Route(NamedTuple):
+    """Where messages of one topic go: what it captured, the gateway it speaks for, whether it tells of read errors."""
+
+    mapper: Mapper
+    captures: Mapping[str, str]
+    gateway: str
+    of_errors: bool
+
+
 class Formats:
     """Formats in order: the first one with a topic that fits reads the message."""
 
     def __init__(self, formats: Iterable[Format]) -> None:
         self._mappers = [Mapper(one) for one in formats]
-        self._routes: dict[str, tuple[Mapper, dict[str, str], bool] | None] = {}
+        self._routes: dict[str, Route | None] = {}
 
     @property
     def formats(self) -> Sequence[Format]:
@@ -56,11 +65,9 @@ class Formats:
         if route is None:
             unfit = Unfit("unknown_topic", f"no format answers to topic {message.topic!r:.200}; add a mapping for it")
             return refused(message.payload, unfit), message.topic
-        mapper, captures, is_error = route
-        gateway = mapper.gateway(captures)
-        if is_error:
-            return mapper.note_error(message.payload, captures), gateway
-        return mapper.read(message, captures), gateway
+        if route.of_errors:
+            return route.mapper.note_error(message.payload, route.captures), route.gateway
+        return route.mapper.read(message, route.captures), route.gateway
 
     def requests(self) -> list[tuple[str, bytes]]:
         """Messages to publish that came up while reading (a Sparkplug rebirth), given out once."""
@@ -69,19 +76,20 @@ class Formats:
             mapper.requests.clear()
         return due
 
-    def _route(self, topic: str) -> tuple[Mapper, dict[str, str], bool] | None:
+    def _route(self, topic: str) -> Route | None:
         if topic not in self._routes:
             if len(self._routes) >= MOST_TOPICS:
                 self._routes.clear()
             self._routes[topic] = self._find(topic)
         return self._routes[topic]
 
-    def _find(self, topic: str) -> tuple[Mapper, dict[str, str], bool] | None:
+    def _find(self, topic: str) -> Route | None:
         for mapper in self._mappers:
-            for patterns, is_error in ((mapper.format.error_topics, True), (mapper.format.topics, False)):
+            for patterns, of_errors in ((mapper.format.error_topics, True), (mapper.format.topics, False)):
                 for pattern in patterns:
                     if match := pattern.pattern.fullmatch(topic):
-                        return mapper, match.groupdict(), is_error
+                        captures = match.groupdict()
+                        return Route(mapper, captures, mapper.gateway(captures), of_errors)
         return None
 
 

@@ -89,7 +89,8 @@ class Connection:
             self.resume()
             self._beat()
             self._write()
-            await asyncio.wait_for(asyncio.shield(self._ready), self.broker.patience.total_seconds())
+            async with asyncio.timeout(self.broker.patience.total_seconds()):  # wait_for may swallow a cancellation
+                await asyncio.shield(self._ready)
         except ssl.SSLError as e:
             raise Refused(f"{self.broker}: TLS failed ({e}); check the CA, the host name and our certificate") from e
         except TimeoutError as e:

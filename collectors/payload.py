@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from collectors.exact import Unfit, energy, instant, number, obis, read_json, serial, shown, write_json
 from ingest.delivery import Delivery, Reject
@@ -29,8 +30,7 @@ _REQUIRED = ("meter", "channel", "at", "value")
 _KNOWN = frozenset({*_REQUIRED, "captured"})
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One PUBLISH as it came. `retained`: the broker kept it from earlier, it says nothing about now.
 
     `cut`: how many bytes of an enormous payload were not even kept in memory.

@@ -190,20 +190,18 @@ class Subscriber:
             self._woken.clear()
             while self._arrived:
                 for _ in range(min(len(self._arrived), 200)):
-                    await self._store_one(self._arrived[0])
+                    while self._again is not None:  # an earlier message has to be put again first
+                        await self._next_settled()
+                    held = self._arrived[0]
+                    held.delivery = delivery = self._parsed(held)
+                    held.stored = await self._door.put(delivery)
+                    self.counts.readings += len(delivery.readings)
+                    self.counts.rejects += len(delivery.rejects)
                     self._put.append(self._arrived.popleft())
                     if len(self._put) == 1:
                         self._watch()
                 self._publish_requests()
                 await asyncio.sleep(0)  # reading, committing and acknowledging want their turn
-
-    async def _store_one(self, held: _Held) -> None:
-        while self._again is not None:  # an earlier message has to be put again first
-            await self._next_settled()
-        held.delivery = delivery = self._parsed(held)
-        held.stored = await self._door.put(delivery)
-        self.counts.readings += len(delivery.readings)
-        self.counts.rejects += len(delivery.rejects)
 
     def _parsed(self, held: _Held) -> Delivery:
         publish = held.publish
