@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from api.schemas import Channel, ConsumptionOut, Input
 from ingest import consumption as engine
 from ingest.calendar_cuts import Step, cuts
 from ingest.channel import is_counter, unit_of
-from ingest.consumption import Amount
+from ingest.consumption import Amount, Stretch
 from ingest.model import worst
 from storage.history import StoredReading
 from storage.stretches import stretches
@@ -32,6 +33,7 @@ from storage.stretches import stretches
 router = APIRouter(tags=["consumption"], route_class=CabinetRoute)
 
 StepName = Literal["half-hour", "hour", "day", "month", "year"]
+_MANY = 1_000
 _SHORTEST = {
     Step.HALF_HOUR: timedelta(minutes=30),
     Step.HOUR: timedelta(hours=1),
@@ -64,7 +66,7 @@ async def get_consumption(
 
     A consumer's range is cut to the dates of the contract.
     """
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         return json_answer(await consumption_of(conn, caller, code, query, here.settings.interval_limit))
 
 
@@ -92,16 +94,16 @@ async def consumption_of(conn: Any, caller: Caller, code: str, query: Consumptio
         "to": span.until.astimezone(zone),
         "as_of": as_of_json(await _newest(conn, code, channel, parts), zone),
         "total": _total([item.whole for item in computed], zone),
-        "items": [amount_json(amount, zone) for item in computed for amount in item.steps],
+        "items": [amount for item in computed for amount in item.items],
     }
 
 
 class _Computed(NamedTuple):
-    """The amount of a whole range and of its steps; `known`: some meter there has the channel."""
+    """The amount of a whole range, and the JSON of its steps; `known`: some meter there has the channel."""
 
     known: bool
     whole: Amount
-    steps: list[Amount]
+    items: list[dict[str, object]]
 
 
 def amount_json(amount: Amount, zone: ZoneInfo) -> dict[str, object]:
@@ -131,9 +133,15 @@ def _check_step(asked: Range, step: Step, most: int) -> None:
 async def _amounts(conn: Any, code: str, channel: str, part: Range, step: Step, zone: ZoneInfo) -> _Computed:
     edges = cuts(part.since, part.until, step, zone)
     found = (await stretches(conn, code, [channel], edges))[channel]
+    if len(edges) < _MANY:
+        return _compute(found, edges, zone)
+    return await asyncio.to_thread(_compute, found, edges, zone)  # a year of half-hours must not stop everybody else
+
+
+def _compute(found: Sequence[Stretch], edges: Sequence[datetime], zone: ZoneInfo) -> _Computed:
     [whole] = engine.consumption(found, [edges[0], edges[-1]])
-    known = any(stretch.counters for stretch in found)
-    return _Computed(known, whole, engine.consumption(found, edges))
+    items = [amount_json(amount, zone) for amount in engine.consumption(found, edges)]
+    return _Computed(any(stretch.counters for stretch in found), whole, items)
 
 
 def _total(wholes: Sequence[Amount], zone: ZoneInfo) -> dict[str, object] | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -15,6 +16,7 @@ from api.limiter import Limiter
 from ingest.billing import Window
 from ingest.intake import Intake
 from storage.database import Database
+from storage.plans import keep_plans
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,13 @@ class Context:
     limiter: Limiter
     settings: ApiSettings
     now: Callable[[], datetime]
+
+    @asynccontextmanager
+    async def page(self) -> AsyncIterator[Any]:
+        """A connection that answers one page: look-ups by the key, by plans that are kept."""
+        async with self.database.connection() as conn:
+            await keep_plans(conn)
+            yield conn
 
 
 def context_of(request: Request) -> Context:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from api.problems import MEDIA_TYPE
-
+MEDIA_TYPE = "application/problem+json"
 TAGS = [
     {"name": "points", "description": "Metering points: places consumption is owed at."},
     {"name": "readings", "description": "What the registers showed, automatic and typed in."},
@@ -23,6 +23,17 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
             if status >= "400" and "application/json" in content:
                 response["content"] = {MEDIA_TYPE: content["application/json"]}
     return document
+
+
+def methods_at(document: dict[str, Any], path: str) -> list[str]:
+    """The methods served at an address, as the contract has them."""
+    found = {
+        method.upper()
+        for template, methods in document["paths"].items()
+        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path)
+        for method in methods
+    }
+    return sorted(found)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from api.context import Here
 from api.faults import Fault
 from api.language import language_of
 from api.problems import invalid
-from api.queries import Limit
+from api.queries import Cursor, Limit
 from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import Input, PointCard, PointsPage
@@ -33,7 +33,7 @@ class PointsQuery(Input):
     """Which page of the list."""
 
     limit: Limit = 100
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 @router.get(
@@ -42,7 +42,7 @@ class PointsQuery(Input):
 async def list_points(query: Annotated[PointsQuery, Query()], here: Here, caller: Asking) -> Response:
     """In the order of their codes. A consumer's list holds the points of their contracts, past ones too."""
     after = _position(query.cursor)
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         listed, more = await points.page(conn, caller.consumer, after=after, limit=query.limit)
     following = _cursor(listed[-1].point.code) if more else None
     return json_answer({"items": [_summary(item, staff=caller.staff) for item in listed], "next": following})
@@ -58,7 +58,7 @@ async def list_points(query: Annotated[PointsQuery, Query()], here: Here, caller
 async def get_point(code: str, request: Request, here: Here, caller: Asking) -> Response:
     """The meter, its channels, and since when it has not answered. After a contract: as it was at its end."""
     now = here.now()
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         seen = await see(conn, caller, code)
         at = _last_instant(seen, now)
         found = await points.standing(conn, code, at)

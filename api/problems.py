@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from api.faults import Fault, echo
 from api.language import language_of
+from api.openapi import MEDIA_TYPE, methods_at
 from api.texts import KINDS, Language, Text
 from api.validation import faults_of
 from ingest.errors import (
@@ -33,7 +34,6 @@ from storage.database import StoreTimeout
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 ERRORS: Mapping[type[AmrError], str] = {
@@ -151,13 +151,17 @@ def _of_validation(error: RequestValidationError) -> Problem:
 def _of_framework(error: StarletteHTTPException, request: Request) -> Problem:
     """The framework's own refusals: no such path, no such method."""
     code = STATUSES.get(error.status_code, "bad_request" if error.status_code < 500 else "unavailable")
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the framework names the methods of the first route it tried only
+        allowed = methods_at(request.app.openapi(), request.url.path)
+        headers["Allow"] = ", ".join(allowed) or headers.get("Allow", "GET")
     return Problem(
         code,
-        headers=error.headers,
+        headers=headers,
         reason=echo(error.detail),
         what=echo(request.url.path),
         method=request.method,
-        allowed=(error.headers or {}).get("Allow", ""),
+        allowed=headers.get("Allow", ""),
         seconds=RETRY_SECONDS,
     )
 

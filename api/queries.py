@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -23,3 +24,15 @@ Limit = Annotated[
     int, BeforeValidator(_limit), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST, "examples": [100]})
 ]
 """How many items of a list at once."""
+
+_CURSOR = r"^[A-Za-z0-9_=.-]{1,500}$"
+
+
+def _cursor(text: object) -> object:
+    if text is not None and not (isinstance(text, str) and re.fullmatch(_CURSOR, text)):
+        raise fault("bad_cursor")
+    return text
+
+
+Cursor = Annotated[str, BeforeValidator(_cursor), WithJsonSchema({"type": "string", "pattern": _CURSOR})]
+"""`next` of the page before, unchanged."""

@@ -15,7 +15,7 @@ from api.doorkeeper import Caller
 from api.faults import Fault
 from api.instants import MOST_YEARS, Range, When, resolve
 from api.problems import invalid
-from api.queries import Limit
+from api.queries import Cursor, Limit
 from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import Channel, Input, LatestReadings, ReadingsPage
@@ -35,7 +35,7 @@ class ReadingsQuery(Input):
     since: When | None = Field(None, alias="from", description="the first instant; a date begins in the point's zone")
     until: When | None = Field(None, alias="to", description="the instant after the last")
     limit: Limit = 500
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 @router.get(
@@ -47,7 +47,7 @@ class ReadingsQuery(Input):
 )
 async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], here: Here, caller: Asking) -> Response:
     """Every reading of every source and quality within [from, to), oldest first."""
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         seen = await see(conn, caller, code)
         parts = _asked(seen, query)
         if query.channel is not None:
@@ -78,7 +78,7 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
 )
 async def get_latest(code: str, here: Here, caller: Asking) -> Response:
     """For each channel the newest reading that counts, and beside it the newest of every other source."""
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         return json_answer(await latest_json(conn, caller, code))
 
 

@@ -249,7 +249,12 @@ class Submission(Input):
     )
 
     taken_at: Instant
-    values: dict[Channel, Shown] = Field(min_length=1, max_length=MOST_VALUES, description="register values by channel")
+    values: dict[Channel, Shown] = Field(
+        min_length=1,
+        max_length=MOST_VALUES,
+        description="register values by channel",
+        json_schema_extra={"additionalProperties": False},
+    )
     confirm: bool = False
     note: Note | None = None
 

@@ -47,7 +47,7 @@ class SeveralQuery(ConsumptionQuery):
 )
 async def get_latest(query: Annotated[LatestQuery, Query()], here: Here, caller: Asking) -> Response:
     """In the order asked for. One point that is not visible makes the whole answer 404 and is named."""
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         items = [await latest_json(conn, caller, code) for code in query.points]
     return json_answer({"items": items})
 
@@ -66,6 +66,6 @@ async def get_consumption(query: Annotated[SeveralQuery, Query()], here: Here, c
     One point that is not visible makes the whole answer 404 and is named.
     """
     most = here.settings.interval_limit // len(query.points)
-    async with here.database.connection() as conn:
+    async with here.page() as conn:
         items = [await consumption_of(conn, caller, code, query, most) for code in query.points]
     return json_answer({"items": items})

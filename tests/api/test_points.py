@@ -96,7 +96,7 @@ async def test_tricks_in_the_code_of_a_point_find_nothing(house: House) -> None:
 
 
 async def test_a_cursor_that_is_not_ours_is_named(house: House) -> None:
-    for cursor in ("???", "AAAA", "zz", "%00", "💡"):
+    for cursor in ("", "???", "AAAA", "zz", "%00", "💡"):
         answer = await house.get("/points", "root", cursor=cursor)
         assert answer.status_code == 422, cursor
         [error] = answer.json()["errors"]
