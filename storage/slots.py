@@ -35,7 +35,7 @@ WITH recorded AS (
                AS last
     FROM interval_reading
     WHERE register_id = %(register)s AND start >= %(first)s AND start < %(last)s AND quality <> 2
-      AND (%(rate)s::bigint IS NULL OR (energy - %(slack)s) * 3600 <= %(rate)s * seconds)
+      AND (%(rate)s::bigint IS NULL OR (energy - %(slack)s::bigint) * 3600 <= %(rate)s::bigint * seconds)
 ), pieces AS (
     SELECT source, first AS bucket, energy, length, false AS split FROM recorded WHERE first = last
     UNION ALL
