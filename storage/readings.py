@@ -15,7 +15,7 @@ from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
 from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span, Stale
-from storage import beside, ends
+from storage import beside, ends, quarantine_write
 from storage.cards import find_cards
 from storage.copying import copy_rows
 from storage.database import Database
@@ -307,7 +307,7 @@ class Work:
             )
 
     async def quarantine(self, refused: Sequence[tuple[str, Reject]]) -> None:
-        await beside.quarantine(self._conn, refused)
+        await quarantine_write.keep(self._conn, refused)
 
     async def contacts(self, contacts: Sequence[Contact]) -> None:
         await beside.contacts(self._conn, contacts)
