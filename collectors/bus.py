@@ -90,6 +90,16 @@ class Bus:
         finally:
             self._free_at = asyncio.get_running_loop().time() + pause if pause else 0.0
 
+    async def send(self, request: bytes, pause: float) -> None:
+        """Say what nobody answers, and keep silence for `pause` seconds."""
+        wire = self._wire
+        if wire is None:
+            raise LineDown(f"line {self.name} is not open")
+        if self._free_at or self._unsettled:
+            await self._wait_for_turn(wire, None)
+        wire.send(request)
+        self._free_at = asyncio.get_running_loop().time() + pause
+
     async def _wait_for_turn(self, wire: Wire, who: Hashable) -> None:
         """Keep the pause between frames; after a failure also wait for silence, and for a late answer of this one."""
         now = asyncio.get_running_loop().time()

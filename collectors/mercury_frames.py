@@ -35,9 +35,16 @@ class Frame:
         heard = self._without_echo(heard)
         for noise in range(min(_MOST_NOISE, len(heard)) + 1):
             if heard[:noise].strip(_NOISE):
-                return None
+                break
             if (data := self._data(heard[noise:], self.length)) is not None:
                 return data
+        return self._behind_another(heard)
+
+    def _behind_another(self, heard: bytes) -> bytes | None:
+        """The answer after one whole frame of another device: a late one that crossed our question."""
+        late, own = heard[: -self.length], heard[-self.length :]
+        if len(late) > 3 and late[0] != self.head[0] and crc16(late[:-2]) == late[-2:]:
+            return self._data(own, self.length)
         return None
 
     def status(self, heard: bytes) -> int | None:

@@ -60,6 +60,12 @@ class Wire(asyncio.Protocol):
         finally:
             self._find = self._waiter = None
 
+    def send(self, request: bytes) -> None:
+        """Send what nobody answers. LineDown when the connection is gone."""
+        if self._transport is None or self._transport.is_closing():
+            raise LineDown("the connection is closed") from self._lost
+        self._transport.write(request)
+
     async def quiet(self, silence: float, limit: float) -> bool:
         """Wait until nothing has come for `silence` seconds; False when the line still talks after `limit`."""
         began = self._loop.time()

@@ -44,7 +44,8 @@ class IecStation:
         self._heard = b""
 
     def _end(self) -> int:
-        """Where the first whole line or block ends; 0: nowhere yet."""
+        """Where the first whole line or block ends; 0: nowhere yet. A greeting begins anew, whatever was heard."""
+        self._heard = self._heard[max(self._heard.rfind(b"/?"), 0) :]
         starts = [at for at in (self._heard.find(one) for one in (b"/", ACK, SOH)) if at >= 0]
         if not starts:
             return 0

@@ -66,6 +66,14 @@ def test_a_good_frame_of_another_length_or_address_is_not_the_answer() -> None:
     assert ENERGY.answer(ENERGY_REPLY + b"\x00") is None
 
 
+def test_the_late_frame_of_another_meter_does_not_hide_the_answer() -> None:
+    other = bytes.fromhex("05 00")
+    late = other + crc16(other)
+    assert ENERGY.answer(late + ENERGY_REPLY) == ENERGY_REPLY[1:-2]
+    assert ENERGY.answer(late[:-1] + b"\x00" + ENERGY_REPLY) is None
+    assert ENERGY.answer(ENERGY_REPLY + ENERGY_REPLY) is None
+
+
 def test_a_status_counts_only_when_it_came_alone() -> None:
     refused = bytes.fromhex("00 05 C1 B3")
     assert ENERGY.answer(refused) is None

@@ -1,0 +1,108 @@
+"""A line on which meters of several protocols may hang: one bus, and for each meter whoever speaks its language."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from collectors.archive import Kind, Recall
+from collectors.bus import Bus
+from collectors.catalog import Catalog
+from collectors.iec_talk import IecTalk
+from collectors.line_settings import LineKind, settings_of
+from collectors.link import Answer, Link
+from collectors.mercury_profile import intervals
+from collectors.mercury_talk import Mercury206Talk, Mercury230Talk
+from collectors.meter_options import options_of
+from collectors.modbus import ModbusLink
+from collectors.serial_model import SerialModel, Tongue
+from collectors.serial_talk import Known, Talk, Unsupported, read, registers
+from ingest.model import Line, Polled
+
+_Speaker = Mercury230Talk | Mercury206Talk | IecTalk
+_SPEAKERS: dict[Tongue, Callable[[Bus, Known], _Speaker]] = {
+    Tongue.MERCURY_230: Mercury230Talk,
+    Tongue.MERCURY_206: Mercury206Talk,
+    Tongue.IEC: IecTalk,
+}
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SerialLink:
+    """One serial line, direct or through a converter. What it learned of a meter outlives a lost connection."""
+
+    def __init__(self, line: Line, catalog: Catalog, now: Callable[[], datetime] = _utc_now) -> None:
+        settings = settings_of(line)
+        self._line = line
+        self._catalog = catalog
+        self._check_serial = settings.check_serial
+        self._bus = Bus(line.name, settings)
+        self._modbus = ModbusLink(line, catalog, self._bus)
+        self._now = now
+        self._known: dict[str, tuple[Known, _Speaker]] = {}
+
+    async def open(self) -> None:
+        """Connect, and let the line settle."""
+        await self._bus.open()
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._bus.close()
+
+    async def read(self, meter: Polled) -> Answer:
+        """Poll one meter in its own language."""
+        model = self._catalog.serial_model(meter.model)
+        if model is None:
+            return await self._modbus.read(meter)
+        async with self._talk(meter, model) as (talk, known):
+            return await read(talk, known, self._now(), check_serial=self._check_serial)
+
+    async def recall(self, meter: Polled, recall: Recall) -> Answer:
+        """Ask a meter's memory. NotThere or Unsupported when it does not have it; other errors as `read`."""
+        model = self._catalog.serial_model(meter.model)
+        if model is None or (recall.kind is Kind.PROFILE and model.profile is None):
+            raise Unsupported(f"model {meter.model} keeps no {recall.kind} archive that can be read")
+        async with self._talk(meter, model) as (talk, known):
+            if recall.kind is not Kind.PROFILE:
+                return await registers(talk, known, recall, self._now())
+            if not isinstance(talk, Mercury230Talk):
+                raise Unsupported(f"model {meter.model} keeps no load profile that can be read")
+            return await intervals(talk, known, recall, self._now())
+
+    async def facts(self, meter: Polled) -> dict[str, str]:
+        """What a meter says of itself, to compare with its card: serial number, clock, ratios, constant."""
+        model = self._catalog.serial_model(meter.model)
+        if model is None:
+            return {}
+        async with self._talk(meter, model) as (talk, _):
+            said = {"serial": await talk.serial(), "clock": await talk.clock()}
+            if isinstance(talk, Mercury230Talk):
+                vt, ct = await talk.ratios()
+                said |= {"vt": f"{vt}", "ct": f"{ct}", "constant": f"{await talk.constant()}"}
+        return {name: str(value) for name, value in said.items() if value is not None}
+
+    @asynccontextmanager
+    async def _talk(self, meter: Polled, model: SerialModel) -> AsyncIterator[tuple[Talk, Known]]:
+        """A conversation with one meter, in session where its protocol has sessions."""
+        kept = self._known.get(meter.serial)
+        if kept is None or kept[0].meter != meter:
+            known = Known(meter, model, options_of(self._line, meter, model.passwords))
+            kept = known, _SPEAKERS[model.tongue](self._bus, known)
+            self._known[meter.serial] = kept
+        known, speaker = kept
+        if isinstance(speaker, IecTalk):
+            async with speaker.session():
+                yield speaker, known
+        else:
+            yield speaker, known
+
+
+def line_link(line: Line, catalog: Catalog, now: Callable[[], datetime] = _utc_now) -> Link:
+    """The link of any line. Misconfigured names what is wrong with its kind, address or options."""
+    if settings_of(line).kind in (LineKind.TCP, LineKind.ASCII):
+        return ModbusLink(line, catalog)
+    return SerialLink(line, catalog, now)
