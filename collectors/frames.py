@@ -70,7 +70,7 @@ class Frames:
                 self._missing = stop - end
                 break
             if data[start] & 0xF0 == _PUBLISH:
-                packets.append(self._publish(data[start], data[body:stop], excess))
+                packets.append(self._publish(data[start], data, body, stop, excess))
             elif excess:
                 raise Malformed(f"the broker sent a packet of {length} bytes that is no message; is it an MQTT broker?")
             else:
@@ -82,19 +82,23 @@ class Frames:
             self._parts = [data[start:]]
         return packets
 
-    def _publish(self, header: int, body: bytes, excess: int) -> Publish:
-        begin = int.from_bytes(body[:2], "big") + 2
-        topic = body[2:begin]
+    def _publish(self, header: int, data: bytes, at: int, stop: int, excess: int) -> Publish:
+        begin = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        topic = data[at + 2 : begin]
         mid = 0
         if header & 0x06:
-            mid = int.from_bytes(body[begin : begin + 2], "big")
+            mid = int.from_bytes(data[begin : begin + 2], "big")
             begin += 2
-        if self._properties:
-            length, after = _variable_integer(body, begin)
-            begin = after + length if after else len(body) + 1
-        if begin > len(body) or header & 0x06 not in (0, 2) or (mid == 0) == bool(header & 0x06):
-            raise Malformed(f"the broker sent a message that is not MQTT: {body[:40]!r}; is the MQTT version right?")
-        return Publish(topic.decode("utf-8", "backslashreplace"), body[begin:], mid, bool(header & 1), excess)
+        if self._properties and begin < stop and data[begin] == 0:
+            begin += 1
+        elif self._properties:
+            length, after = _variable_integer(data[:stop], begin)
+            begin = after + length if after else stop + 1
+        if begin > stop or header & 0x06 not in (0, 2) or (mid == 0) == bool(header & 0x06):
+            raise Malformed(
+                f"the broker sent a message that is not MQTT: {data[at : at + 40]!r}; is its version right?"
+            )
+        return Publish(topic.decode("utf-8", "backslashreplace"), data[begin:stop], mid, bool(header & 1), excess)
 
 
 def _variable_integer(data: bytes, at: int) -> tuple[int, int]:

@@ -78,6 +78,7 @@ class Connection:
         self._wired = False
         self._reading = False
         self._tick: asyncio.TimerHandle | None = None
+        self._unconfirmed: dict[int, asyncio.Future[None]] = {}
         self._client = self._make_client()
 
     async def open(self) -> None:
@@ -108,10 +109,19 @@ class Connection:
             self._acks += puback(mids)
             self._write()
 
-    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        """Send one message with QoS 1, without waiting."""
+    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> asyncio.Future[None]:
+        """Send one message with QoS 1; the future is done at the broker's PUBACK, cancelled when that never comes."""
+        confirmed: asyncio.Future[None] = self._loop.create_future()
+        if self.lost.done():
+            confirmed.cancel()
+        else:
+            self._unconfirmed[self._client.publish(topic, payload, qos=1, retain=retained).mid] = confirmed
+        return confirmed
+
+    def forget(self, topic_filter: str) -> None:
+        """Take a subscription back: the broker keeps nothing more for it."""
         if not self.lost.done():
-            self._client.publish(topic, payload, qos=1, retain=retained)
+            self._client.unsubscribe(self.broker.shared(topic_filter))
 
     def pause(self) -> None:
         """Stop reading: back-pressure reaches the broker through TCP."""
@@ -165,6 +175,7 @@ class Connection:
             client.will_set(broker.status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_register_write
@@ -191,7 +202,10 @@ class Connection:
         self._check_limits(properties)
         if self.broker.status_topic:
             self.publish(self.broker.status_topic, b"online", retained=True)
-        client.subscribe(list(self._filters.items()))
+        if self._filters:
+            client.subscribe(list(self._filters.items()))
+        elif not self._ready.done():
+            self._ready.set_result(None)
 
     def _check_limits(self, properties: Properties | None) -> None:
         """MQTT 5 brokers say what they cannot do; better heard now than missed later."""
@@ -214,6 +228,17 @@ class Connection:
                 log.warning("%s: QoS %s granted for %r instead of %s", self.broker, reason.value, name, wanted)
         if not self._ready.done():
             self._ready.set_result(None)
+
+    def _on_publish(
+        self, client: Client, data: object, mid: int, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        confirmed = self._unconfirmed.pop(mid, None)
+        if confirmed is not None and not confirmed.done():
+            if reason.is_failure:
+                log.warning("%s: a message of ours is refused, %s; allow the topic at the broker", self.broker, reason)
+                confirmed.cancel()
+            else:
+                confirmed.set_result(None)
 
     def _on_disconnect(
         self, client: Client, data: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
@@ -316,6 +341,8 @@ class Connection:
             self.lost.set_result(error)
         if self._tick is not None:
             self._tick.cancel()
+        while self._unconfirmed:
+            self._unconfirmed.popitem()[1].cancel()
 
 
 def _because(error: AmrError, cause: BaseException) -> AmrError:
