@@ -93,11 +93,19 @@ def link(
     chain = Chain()
     if not marks:
         return chain
+    calm = not (declared or notes or any(breaks.values()))
     softened = limits.softened()
     before = marks[0]
     moved = 0
     chain.add(before.at, 0, before.value)
     for mark in marks[1:]:
+        if calm and mark.source is before.source and mark.value >= before.value and not mark.quality | before.quality:
+            moved += mark.value - before.value
+            chain.ats.append(mark.at)
+            chain.moved.append(moved)
+            chain.shown.append(mark.value)
+            before = mark
+            continue
         series = judged_with(mark.source)
         together = judged_with(before.source) is series and before.at not in declared and mark.at not in declared
         step: int | None = mark.value - before.value

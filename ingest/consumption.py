@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from ingest.chain import Chain, link
 from ingest.channel import from_micro, unit_of
@@ -102,17 +104,18 @@ def consumption(stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: 
     ]  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Share:
-    """What one stretch says of one interval, of which it covers `covered` microseconds."""
+class _Share(NamedTuple):
+    """What one stretch says of one interval, of which it covers `covered` microseconds.
+
+    `whole`: the part shows the one register of the stretch at both ends of its share. `silent`: no reading at all is
+    known of one of the counters.
+    """
 
     stretch: Stretch
     covered: int
     part: Part | None
     whole: bool
-    """Whether the part shows the one register of the stretch at both ends of its share."""
     silent: bool
-    """No reading at all is known of one of the counters."""
 
 
 class _Walk:
@@ -137,7 +140,7 @@ class _Walk:
             found = _together([counted.part(n, begin, end) for counted in self.own])
             if self.zones and (found is None or found.measured < end - begin):
                 found = _better(found, _together([counted.part(n, begin, end) for counted in self.zones]))
-            whole = found is not None and len(self.own) == 1
+            whole = len(self.own) == 1
             shares[self.first + n].append(_Share(self.stretch, end - begin, found, whole, silent))
 
 
@@ -191,17 +194,18 @@ def _better(own: Part | None, zones: Part | None) -> Part | None:
     """The register's own part, unless its zones say more than twice as much."""
     if zones is None or not zones.grounds or (own is not None and own.grounds and 2 * own.measured >= zones.measured):
         return own
-    return zones._replace(reasons=(*zones.reasons, "sum_of_zones"))
+    return zones._replace(reasons=(*zones.reasons, "sum_of_zones"), begin=None, end=None)
 
 
 def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share], unit: str) -> Amount:
-    measured, total, quality = 0, Decimal(0), Quality.GOOD
     known: list[_Share] = []
+    measured, total, quality = 0, Decimal(0), Quality.GOOD
     for share in shares:
         found = share.part
         if found is None:
             continue
-        quality = max(quality, found.quality)
+        if found.quality > quality:
+            quality = found.quality
         if found.grounds:
             known.append(share)
             ratio = share.stretch.ratio
@@ -212,27 +216,32 @@ def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share
     if not known:
         return Amount(begin, end, None, Quality.MISSING, complete, reasons=reasons, unit=unit)
     opens, closes = known[0], known[-1]
+    standing = [share.stretch for share in known]
     return Amount(
         begin,
         end,
         total.scaleb(-6),
         quality,
         complete,
-        tuple(dict.fromkeys(share.stretch.ratio for share in known)),
+        (standing[0].ratio,) if len(known) == 1 else tuple(dict.fromkeys(one.ratio for one in standing)),
         reasons,
         _shown(opens.part.begin) if opens is shares[0] and opens.whole and opens.part else None,
         _shown(closes.part.end) if closes is shares[-1] and closes.whole and closes.part else None,
-        tuple(dict.fromkeys(share.stretch.meter for share in known)),
+        (standing[0].meter,) if len(known) == 1 else tuple(dict.fromkeys(one.meter for one in standing)),
         unit,
     )
 
 
+@lru_cache(maxsize=1024)
 def _shown(micro: int | None) -> Decimal | None:
+    """What ends one interval begins the next: remembered for that long."""
     return None if micro is None else from_micro(micro)
 
 
 def _reasons(length: int, shares: Sequence[_Share], known: Sequence[_Share]) -> tuple[str, ...]:
     """The codes of all parts, and why there is no more."""
+    if len(shares) == 1 and shares[0].part is not None and shares[0].covered == length:
+        return tuple(sorted(shares[0].part.reasons))
     reasons = {reason for share in shares if share.part is not None for reason in share.part.reasons}
     reasons |= {"no_readings" if share.silent else "gap" for share in shares if share.part is None}
     if sum(share.covered for share in shares) < length:

@@ -99,23 +99,30 @@ def _tracks(
     boundaries: Sequence[Boundary], breaks: Mapping[Source, Sequence[int]], limits: Limits, policy: Policy
 ) -> tuple[list[_Track], list[_Track], dict[int, str]]:
     """Facts by rank and estimates, each healed within the series it was judged in."""
-    series: dict[Source, dict[tuple[int, Source], Mark]] = {}
-    for boundary in boundaries:
-        for mark in (*boundary.before, *boundary.after):
-            series.setdefault(judged_with(mark.source), {})[mark.at, mark.source] = mark
+    by_source: dict[Source, dict[int, Mark]] = {}
+    for _, before, after in boundaries:
+        for mark in (*before, *after):
+            by_source.setdefault(mark.source, {})[mark.at] = mark
+    series: dict[Source, list[Mark]] = {}
+    for source, found in by_source.items():
+        series.setdefault(judged_with(source), []).extend(found.values())
     notes: dict[int, str] = {}
     ranked: dict[int, list[Mark]] = {}
     estimates: list[Mark] = []
-    for source, found in series.items():
+    for source, marks in series.items():
         softened = limits.softened() if source.by_person else limits
-        healed = heal([found[key] for key in sorted(found)], softened, breaks.get(source, ()))
+        healed = heal(sorted(marks, key=_by_time), softened, breaks.get(source, ()))
         notes |= healed.notes
-        for mark in healed.marks:
-            (estimates if mark.source is Source.ESTIMATE else ranked.setdefault(policy.rank(mark.source), [])).append(
-                mark
-            )
+        for member in by_source:
+            if judged_with(member) is source:
+                own = [mark for mark in healed.marks if mark.source is member]
+                (estimates if member is Source.ESTIMATE else ranked.setdefault(policy.rank(member), [])).extend(own)
     facts = [_track(ranked[rank]) for rank in sorted(ranked)]
     return facts, [_track(estimates)] if estimates else [], notes
+
+
+def _by_time(mark: Mark) -> tuple[int, Source]:
+    return mark.at, mark.source
 
 
 def _track(marks: list[Mark]) -> _Track:
