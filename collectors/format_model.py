@@ -116,6 +116,11 @@ class Format:
     error_flag: str
     samples: tuple[Sample, ...]
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a message can only be understood together with earlier ones of its sender."""
+        return self.kind is Kind.SPARKPLUG or bool(self.error_topics)
+
 
 def compile_topic(text: str) -> TopicPattern:
     """A topic pattern; ValueError when it is none. `{name}` stands for one whole level, `+` too, without a name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,19 @@ async def test_a_probe_leaves_nothing_at_the_broker() -> None:
         assert (await probe(broker, 50)).kept == 50
 
 
-async def test_a_broker_that_does_not_let_us_try_says_so(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def read_only() -> Iterator[str]:
+    """A rule file, readable for Mosquitto, that lets nobody publish."""
     with tempfile.NamedTemporaryFile("w", dir="/var/tmp") as rules:
         rules.write("topic read #\n")
         rules.flush()
         Path(rules.name).chmod(0o644)
-        async with Mosquitto(f"acl_file {rules.name}") as mosquitto:
-            assert await warn_if_too_small(Broker.from_url(mosquitto.url)) is None
+        yield rules.name
+
+
+async def test_a_broker_that_does_not_let_us_try_says_so(read_only: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Mosquitto(f"acl_file {read_only}") as mosquitto:
+        assert await warn_if_too_small(Broker.from_url(mosquitto.url)) is None
     assert "allow amr/v1/probe/#" in caplog.text
 
 

@@ -1,0 +1,37 @@
+"""The push path put together: a broker tried out, formats that suit it, and a subscriber between it and the door."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collectors.broker import Broker
+from collectors.formats_in_use import Formats
+from collectors.probe import warn_if_too_small
+from collectors.subscriber import Door, Subscriber
+from ingest.errors import Misconfigured
+
+
+def subscriber_of(broker: Broker, formats: Formats, door: Door) -> Subscriber:
+    """A subscriber to everything the formats understand.
+
+    Misconfigured for a group together with a format that remembers: members of a shared subscription each see a part
+    of the stream, so one would hear the births or the error flags another one needs.
+    """
+    remembering = [one.name for one in formats.formats if one.remembers]
+    if broker.group is not None and remembering:
+        raise Misconfigured(
+            f"MQTT group {broker.group!r} with format {remembering[0]!r}: it needs every message of a sender in one"
+            " process; receive it in a process of its own without a group"
+        )
+    return Subscriber(broker, formats.filters, formats.parse, door, requests=formats.requests)
+
+
+async def receive(broker: Broker, formats: Formats, door: Door) -> None:
+    """Try the broker out, warn of what is too small, and subscribe until cancelled (see `Subscriber.run`)."""
+    subscriber = subscriber_of(broker, formats, door)
+    trying = asyncio.create_task(warn_if_too_small(broker), name="probe")
+    try:
+        await subscriber.run()
+    finally:
+        trying.cancel()
+        await asyncio.gather(trying, return_exceptions=True)
