@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 
-from api import consumption, docs, entry, health, points, problems, readings, several
+from api import consumption, dictionary, docs, entry, health, points, problems, readings, several
 from api.context import ApiSettings, Context
 from api.doorkeeper import Doorkeeper
 from api.identity import IdentityProvider
 from api.limiter import Limiter
-from api.openapi import TAGS, describe
+from api.openapi import TAGS, VERSION, describe
 from ingest.intake import Intake, utc_now
 from storage.database import Database
 
@@ -27,29 +27,33 @@ def create_app(
     intake: Intake,
     *,
     settings: ApiSettings | None = None,
-    version: str = "0.1.0",
     now: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """The application. It owns no connection and no task: `database` and `intake` outlive it."""
     settings = settings or ApiSettings()
+    app = build(settings)
+    provider = None if settings.identity is None else IdentityProvider(settings.identity)
+    doorkeeper = Doorkeeper(database, settings.token_ttl, provider)
+    app.state.context = Context(database, intake, doorkeeper, Limiter(settings.rate, settings.burst), settings, now)
+    return app
+
+
+def build(settings: ApiSettings) -> FastAPI:
+    """The rooms and their contract, with nobody home yet."""
     app = FastAPI(
         title="Metering data for the personal cabinet",
         summary="Readings, consumption and manual entry for each metering point",
-        version=version,
+        version=VERSION,
         openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    provider = None if settings.identity is None else IdentityProvider(settings.identity)
-    doorkeeper = Doorkeeper(database, settings.token_ttl, provider)
-    limiter = Limiter(settings.rate, settings.burst)
-    app.state.context = Context(database, intake, doorkeeper, limiter, settings, now)
     problems.install(app)
     _wrap(app, settings)
-    app.include_router(health.router)
-    app.include_router(docs.router)
+    for room in (health, docs, dictionary):
+        app.include_router(room.router)
     for room in (points, readings, entry, consumption, several):
         app.include_router(room.router, prefix=PREFIX)
     _publish(app)

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from api.faults import Fault, echo
 from api.language import language_of
-from api.openapi import MEDIA_TYPE, methods_at
+from api.methods import methods_at
 from api.texts import KINDS, Language, Text
 from api.validation import faults_of
 from ingest.errors import (
@@ -34,6 +34,7 @@ from storage.database import StoreTimeout
 
 log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 ERRORS: Mapping[type[AmrError], str] = {

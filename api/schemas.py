@@ -366,6 +366,45 @@ class FieldError(Output):
     remedy: str
 
 
+class Words(Output):
+    """The same in both languages; braces stand for what differs from case to case."""
+
+    en: str
+    ru: str
+
+
+class ProblemKind(Output):
+    """One sort of problem."""
+
+    code: str
+    status: int
+    title: Words
+    detail: Words
+
+
+class FaultKind(Output):
+    """One sort of fault of a field."""
+
+    code: str
+    message: Words
+    remedy: Words
+
+
+class ReasonKind(Output):
+    """One reason to doubt a reading."""
+
+    code: str
+    text: Words
+
+
+class Dictionary(Output):
+    """Every stable code."""
+
+    problems: list[ProblemKind]
+    faults: list[FaultKind]
+    reasons: list[ReasonKind]
+
+
 class ProblemOut(BaseModel):
     """An error as RFC 9457 has it. `code` is stable; texts are in the language of Accept-Language."""
 

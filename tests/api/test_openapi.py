@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api import schemas
+from api.contract import contract
 from tests.api.conftest import House
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 OPERATIONS = {
     "getHealth": ("get", "/healthz"),
     "getReadiness": ("get", "/readyz"),
+    "listCodes": ("get", "/problems"),
+    "getProblemKind": ("get", "/problems/{code}"),
     "listPoints": ("get", "/api/v1/points"),
     "getPoint": ("get", "/api/v1/points/{code}"),
     "listReadings": ("get", "/api/v1/points/{code}/readings"),
@@ -73,3 +80,31 @@ async def test_parameters_are_described_for_people(document: dict[str, Any]) -> 
     assert by_name["from"]["required"]
     assert by_name["step"]["schema"]["enum"] == ["half-hour", "hour", "day", "month", "year"]
     assert by_name["channel"]["schema"]["pattern"]
+
+
+async def test_every_answer_has_an_example_of_its_shape(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                [content] = response["content"].values()
+                shape = getattr(schemas, content["schema"]["$ref"].rsplit("/", 1)[1])
+                if int(status) < 400:
+                    shape.model_validate(content["example"])
+                    continue
+                assert content["examples"], (path, status)
+                for code, example in content["examples"].items():
+                    said = schemas.ProblemOut.model_validate(example["value"])
+                    assert (said.code, said.status) == (code, int(status))
+
+
+def test_the_committed_contract_is_what_is_served() -> None:
+    assert CONTRACT.read_text(encoding="utf-8") == contract(), "run: python -m api.contract > docs/openapi.json"
+
+
+async def test_the_type_of_a_problem_leads_to_its_meaning(house: House) -> None:
+    problem = (await house.get("/points/nowhere", "root")).json()
+    meaning = await house.client.get(problem["type"])
+    assert schemas.ProblemKind.model_validate_json(meaning.content).title.en == problem["title"]
+    everything = schemas.Dictionary.model_validate_json((await house.client.get("/problems")).content)
+    assert problem["code"] in {kind.code for kind in everything.problems}
+    assert (await house.client.get("/problems/nothing")).status_code == 404

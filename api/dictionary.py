@@ -1,0 +1,52 @@
+"""Every code this service answers with, and its words: what the `type` of a problem leads to."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api.answers import json_answer
+from api.faults import FAULTS, echo
+from api.problems import Problem
+from api.responses import open_errors
+from api.schemas import Dictionary, ProblemKind
+from api.texts import KINDS, REASONS, Text
+
+router = APIRouter(tags=["codes"])
+_FOREVER = {"Cache-Control": "public, max-age=3600"}
+
+
+@router.get("/problems", operation_id="listCodes", summary="All stable codes", response_model=Dictionary)
+async def list_codes() -> Response:
+    """Codes of problems, of faults of single fields, and of reasons to doubt a reading, with words in both languages.
+
+    Braces stand for what differs from case to case.
+    """
+    faults = [
+        {"code": code, "message": _both(fault.message), "remedy": _both(fault.remedy)} for code, fault in FAULTS.items()
+    ]
+    reasons = [{"code": code, "text": _both(text)} for code, text in REASONS.items()]
+    kinds = [_kind(code) for code in KINDS]
+    return json_answer({"problems": kinds, "faults": faults, "reasons": reasons}, headers=_FOREVER)
+
+
+@router.get(
+    "/problems/{code}",
+    operation_id="getProblemKind",
+    summary="What one code of a problem means",
+    response_model=ProblemKind,
+    responses=open_errors(404),
+)
+async def get_kind(code: str) -> Response:
+    """The status and the words of one problem."""
+    if code not in KINDS:
+        raise Problem("not_found", what=echo(f"/problems/{code}"))
+    return json_answer(_kind(code), headers=_FOREVER)
+
+
+def _kind(code: str) -> dict[str, object]:
+    kind = KINDS[code]
+    return {"code": code, "status": kind.status, "title": _both(kind.title), "detail": _both(kind.detail)}
+
+
+def _both(text: Text) -> dict[str, str]:
+    return {"en": text.en, "ru": text.ru}
