@@ -5,73 +5,23 @@ SQL picks which readings, `ingest.consumption` says what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, pairwise
 from typing import Any
 
 import psycopg
 
-from ingest.consumption import Boundary, Counter, Slot, Stretch
-from ingest.instants import micros
-from ingest.judge import Limits, limits_of
-from ingest.model import Register, Source
-from storage import around, slots
+from ingest.consumption import Boundary, Stretch
+from ingest.instants import micros, span
+from storage import around, slots, standing
+from storage.standing import Installed, Standing
 
-FOREVER = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
+_NEAR = span(timedelta(hours=6))
+"""Two readings no further apart leave no doubt about a cut between them, whatever the policy."""
 
-# All installations of the point, for a meter whose ratio changes stands on: its readings before serve the time after.
-_STANDING = """
-SELECT i.id, m.serial, i.since, i.until, i.ct * i.vt, r.id, r.channel, r.digits, r.decimals, r.max_rate,
-       o.opening, o.closing
-FROM point p
-JOIN installation i ON i.point_id = p.id
-JOIN meter m ON m.id = i.meter_id
-LEFT JOIN register r ON r.meter_id = m.id AND split_part(r.channel, '.', 2) = '8'
-LEFT JOIN installation_reading o ON o.installation_id = i.id AND o.register_id = r.id
-WHERE p.code = %(point)s
-ORDER BY i.since, r.channel
-"""
-
-
-@dataclass(slots=True)
-class Standing:
-    """One register of one installation, and what was found around its cuts.
-
-    Its readings are good from `low` to `high`: the time the meter stood here, also under another ratio.
-    """
-
-    installation: int
-    meter: str
-    since: datetime
-    until: datetime | None
-    ratio: Decimal
-    register_id: int
-    channel: str
-    limits: Limits
-    opening: int | None
-    closing: int | None
-    low: int
-    high: int
-    boundaries: list[Boundary] = field(default_factory=list)
-    breaks: dict[Source, list[int]] = field(default_factory=dict)
-    unsteady: bool = False
-    slots: tuple[Slot, ...] = ()
-
-    def counter(self) -> Counter:
-        """The same as the pure part takes it."""
-        return Counter(
-            self.channel,
-            self.limits,
-            tuple(self.boundaries),
-            self.breaks,
-            self.opening,
-            self.closing,
-            self.slots,
-            self.unsteady,
-        )
+Groups = Mapping[tuple[int, str], Sequence[Standing]]
+"""By installation and channel: the registers that make it up."""
 
 
 async def stretches(
@@ -79,85 +29,70 @@ async def stretches(
 ) -> dict[str, list[Stretch]]:
     """For each channel (None: every counter of the point) its installations over the cuts, oldest first.
 
-    A total (C.8.0) that a meter has no register for consists of its zones; with a register, its zones stand by. A
-    channel nobody ever metered has an empty list.
+    A total (C.8.0) that a meter has no register for consists of its zones; with a register, its zones stand by where it
+    may fall short. A channel nobody ever metered has an empty list.
     """
-    rows = await (await conn.execute(_STANDING, {"point": point}, binary=True)).fetchall()
-    every = [_standing(row) for row in rows if row[5] is not None]
-    _join_same_meters(every)
-    installations = {
-        row[0]: row[:5] for row in rows if row[2] < cuts[-1] and (row[3] is None or row[3] > cuts[0])
-    }  # fmt: skip
-    here = [one for one in every if one.installation in installations]
-    names = sorted({one.channel for one in here} | _totals(here)) if channels is None else list(channels)
-    own = {(key, name): _own(here, key, name) for key in installations for name in names}
-    zones = {(key, name): _zones(here, key, name) for key in installations for name in names}
-    wanted = {id(one): one for groups in (own, zones) for group in groups.values() for one in group}
-    await _fill(conn, list(wanted.values()), [micros(cut) for cut in cuts])
-    metered = {name for (_, name), group in [*own.items(), *zones.items()] if group}
-    return {
-        name: [
-            _stretch(standing, own[standing[0], name], zones[standing[0], name]) for standing in installations.values()
-        ]
-        if name in metered
-        else []
-        for name in names
+    installed, every = await standing.load(conn, point)
+    installed = [one for one in installed if one.since < cuts[-1] and (one.until is None or one.until > cuts[0])]
+    here = [one for one in every if one.installation in {stay.id for stay in installed}]
+    names = sorted({one.channel for one in here} | standing.totals(here)) if channels is None else list(channels)
+    own = {(stay.id, name): standing.own(here, stay.id, name) for stay in installed for name in names}
+    zones = {(stay.id, name): standing.zones(here, stay.id, name) for stay in installed for name in names}
+    instants = [micros(cut) for cut in cuts]
+    await _fill(conn, chain(*own.values()), instants)
+    standby = {
+        key: group if all(_falls_short(one, instants) for one in own[key]) else () for key, group in zones.items()
     }
+    await _fill(conn, (one for group in standby.values() for one in group if not one.boundaries), instants)
+    return {name: _stretches(installed, name, own, standby) for name in names}
 
 
-def _standing(row: Sequence[Any]) -> Standing:
-    installation, serial, since, until, ratio, register_id, channel, digits, decimals, max_rate, opening, closing = row
-    limits = limits_of(Register(register_id, serial, channel, digits, decimals, max_rate))
-    low, high = micros(since), FOREVER if until is None else micros(until)
-    return Standing(
-        installation, serial, since, until, ratio, register_id, channel, limits, opening, closing, low, high
-    )  # fmt: skip
+def _stretches(installed: Iterable[Installed], name: str, own: Groups, zones: Groups) -> list[Stretch]:
+    if not any(own[stay.id, name] or zones[stay.id, name] for stay in installed):
+        return []
+    return [_stretch(stay, own[stay.id, name], zones[stay.id, name]) for stay in installed]
 
 
-def _join_same_meters(every: Sequence[Standing]) -> None:
-    """Where a meter stayed and nobody wrote down what it showed, its readings serve both sides of the change."""
-    by_register: dict[int, list[Standing]] = {}
-    for one in every:
-        by_register.setdefault(one.register_id, []).append(one)
-    for stay in by_register.values():
-        for before, after in pairwise(stay):
-            if before.until == after.since and before.closing is None and after.opening is None:
-                after.low = before.low
-        for before, after in reversed(list(pairwise(stay))):
-            if before.until == after.since and after.low == before.low:
-                before.high = after.high
-
-
-def _stretch(standing: Sequence[Any], own: Sequence[Standing], zones: Sequence[Standing]) -> Stretch:
-    _, serial, since, until, ratio = standing
+def _stretch(stay: Installed, own: Sequence[Standing], zones: Sequence[Standing]) -> Stretch:
     counters, zone_counters = (tuple(one.counter() for one in group) for group in (own, zones))
     if not counters:
         counters, zone_counters = zone_counters, ()
-    return Stretch(serial, since, until, ratio, counters, zone_counters)
+    return Stretch(stay.meter, stay.since, stay.until, stay.ratio, counters, zone_counters)
 
 
-def _totals(every: Sequence[Standing]) -> set[str]:
-    return {one.channel.rpartition(".")[0] + ".0" for one in every}
+def _falls_short(one: Standing, cuts: Sequence[int]) -> bool:
+    """Whether some interval between the cuts may be known by less than half from this register alone."""
+    sources = {mark.source for boundary in one.boundaries for mark in (*boundary.before, *boundary.after)}
+    if one.breaks or one.slots or len(sources) > 1 or not one.boundaries:
+        return True
+    if (one.opening is not None or one.closing is not None) and any(
+        cuts[0] < end < cuts[-1] for end in (one.low, one.high)
+    ):
+        return True
+    inside = sorted(boundary for boundary in one.boundaries)
+    return any(_last(after) - _first(before) < (after.at - before.at) // 2 for before, after in pairwise(inside))
 
 
-def _own(every: Sequence[Standing], installation: int, channel: str) -> list[Standing]:
-    return [one for one in every if one.installation == installation and one.channel == channel]
+def _first(boundary: Boundary) -> int:
+    """From when on something is known behind a cut: from the cut itself where readings are near on both sides."""
+    before, after = _marks(boundary)
+    return boundary.at if after - before <= _NEAR else after
 
 
-def _zones(every: Sequence[Standing], installation: int, channel: str) -> list[Standing]:
-    """The zones of a total; none for anything else."""
-    quantity, _, tariff = channel.rpartition(".")
-    if tariff != "0":
-        return []
-    return [
-        one
-        for one in every
-        if one.installation == installation and one.channel != channel and one.channel.rpartition(".")[0] == quantity
-    ]
+def _last(boundary: Boundary) -> int:
+    before, after = _marks(boundary)
+    return boundary.at if after - before <= _NEAR else before
 
 
-async def _fill(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing], cuts: Sequence[int]) -> None:
+def _marks(boundary: Boundary) -> tuple[int, int]:
+    """The nearest instants known on either side; far away where there are none."""
+    before = max((mark.at for mark in boundary.before), default=-standing.FOREVER)
+    return before, min((mark.at for mark in boundary.after), default=standing.FOREVER)
+
+
+async def _fill(conn: psycopg.AsyncConnection[Any], of: Iterable[Standing], cuts: Sequence[int]) -> None:
     """Put the boundaries, breaks and profiles into their places."""
+    wanted = list({id(one): one for one in of}.values())
     if not wanted:
         return
     present = await around.sources(conn, [one.register_id for one in wanted])

@@ -1,0 +1,133 @@
+"""Who stood at a point when: its installations with the registers of their meters, ready to be filled with readings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import psycopg
+
+from ingest.consumption import Boundary, Counter, Slot
+from ingest.instants import micros
+from ingest.judge import Limits, limits_of
+from ingest.model import Register, Source
+
+FOREVER = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
+
+# All installations of the point, for a meter whose ratio changes stands on: its readings before serve the time after.
+_STANDING = """
+SELECT i.id, m.serial, i.since, i.until, i.ct * i.vt, r.id, r.channel, r.digits, r.decimals, r.max_rate,
+       o.opening, o.closing
+FROM point p
+JOIN installation i ON i.point_id = p.id
+JOIN meter m ON m.id = i.meter_id
+LEFT JOIN register r ON r.meter_id = m.id AND split_part(r.channel, '.', 2) = '8'
+LEFT JOIN installation_reading o ON o.installation_id = i.id AND o.register_id = r.id
+WHERE p.code = %(point)s
+ORDER BY i.since, r.channel
+"""
+
+
+@dataclass(slots=True)
+class Standing:
+    """One register of one installation, and what was found around its cuts.
+
+    Its readings are good from `low` to `high`: the time the meter stood here, also under another ratio.
+    """
+
+    installation: int
+    meter: str
+    since: datetime
+    until: datetime | None
+    ratio: Decimal
+    register_id: int
+    channel: str
+    limits: Limits
+    opening: int | None
+    closing: int | None
+    low: int
+    high: int
+    boundaries: list[Boundary] = field(default_factory=list)
+    breaks: dict[Source, list[int]] = field(default_factory=dict)
+    unsteady: bool = False
+    slots: tuple[Slot, ...] = ()
+
+    def counter(self) -> Counter:
+        """The same as the pure part takes it."""
+        return Counter(
+            self.channel,
+            self.limits,
+            tuple(self.boundaries),
+            self.breaks,
+            self.opening,
+            self.closing,
+            self.slots,
+            self.unsteady,
+        )
+
+
+class Installed(NamedTuple):
+    """One installation of a point: [since, until) and K."""
+
+    id: int
+    meter: str
+    since: datetime
+    until: datetime | None
+    ratio: Decimal
+
+
+async def load(conn: psycopg.AsyncConnection[Any], point: str) -> tuple[list[Installed], list[Standing]]:
+    """All installations of a point, oldest first, and all counters of their meters."""
+    rows = await (await conn.execute(_STANDING, {"point": point}, binary=True)).fetchall()
+    every = [_standing(row) for row in rows if row[5] is not None]
+    _join_same_meters(every)
+    return list({row[0]: Installed(*row[:5]) for row in rows}.values()), every
+
+
+def _standing(row: Sequence[Any]) -> Standing:
+    installation, serial, since, until, ratio, register_id, channel, digits, decimals, max_rate, opening, closing = row
+    limits = limits_of(Register(register_id, serial, channel, digits, decimals, max_rate))
+    low, high = micros(since), FOREVER if until is None else micros(until)
+    return Standing(
+        installation, serial, since, until, ratio, register_id, channel, limits, opening, closing, low, high
+    )  # fmt: skip
+
+
+def _join_same_meters(every: Sequence[Standing]) -> None:
+    """Where a meter stayed and nobody wrote down what it showed, its readings serve both sides of the change."""
+    by_register: dict[int, list[Standing]] = {}
+    for one in every:
+        by_register.setdefault(one.register_id, []).append(one)
+    for stay in by_register.values():
+        for before, after in pairwise(stay):
+            if before.until == after.since and before.closing is None and after.opening is None:
+                after.low = before.low
+        for before, after in reversed(list(pairwise(stay))):
+            if before.until == after.since and after.low == before.low:
+                before.high = after.high
+
+
+def totals(every: Sequence[Standing]) -> set[str]:
+    """The channels of the totals of everything metered, with or without a register of their own."""
+    return {one.channel.rpartition(".")[0] + ".0" for one in every}
+
+
+def own(every: Sequence[Standing], installation: int, channel: str) -> list[Standing]:
+    """The register of a channel, if the meter of the installation has one."""
+    return [one for one in every if one.installation == installation and one.channel == channel]
+
+
+def zones(every: Sequence[Standing], installation: int, channel: str) -> list[Standing]:
+    """The zones of a total; none for anything else."""
+    quantity, _, tariff = channel.rpartition(".")
+    if tariff != "0":
+        return []
+    return [
+        one
+        for one in every
+        if one.installation == installation and one.channel != channel and one.channel.rpartition(".")[0] == quantity
+    ]
