@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from collectors.broker import Broker
+from collectors.discovery import propose
 from collectors.format_model import Format
 from collectors.formats_in_use import Formats, presets, read_file
+from collectors.frames import Publish
+from collectors.mqtt import Connection
 from collectors.payload import Message, Parsed
 from ingest.channel import unit_of
 from ingest.errors import AmrError
@@ -84,6 +90,49 @@ def try_format(
         _console.print(f"ignored  {why}", soft_wrap=True, highlight=False, markup=False)
     if not parsed.readings:
         raise typer.Exit(1)
+
+
+@app.command("discover")
+def discover(
+    broker: Annotated[str, typer.Argument(metavar="URL", help="The broker, like mqtt://127.0.0.1:1883.")],
+    prefix: Annotated[str, typer.Option(help="Home Assistant's discovery prefix.")] = "homeassistant",
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long to listen.")] = 3.0,
+    into: Annotated[
+        Path | None, typer.Option(help="Write the files into this folder instead of printing them.")
+    ] = None,
+) -> None:
+    """Propose mappings from what devices announce to Home Assistant. Check them with `amr format try` before use."""
+    try:
+        heard = asyncio.run(_announced(broker, prefix, seconds))
+    except AmrError as error:
+        _errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(1) from error
+    proposals = propose(heard)
+    for proposal in proposals:
+        if into is None:
+            _console.print(f"# {proposal.name}.toml", style="bold")
+            _console.print(proposal.text, soft_wrap=True, highlight=False, markup=False)
+        elif (file := into / f"{proposal.name}.toml").exists():
+            _errors.print(f"{file} is there already and is left alone", style="yellow", soft_wrap=True, markup=False)
+        else:
+            into.mkdir(parents=True, exist_ok=True)
+            file.write_text(proposal.text, encoding="utf-8")
+            _console.print(f"wrote {file}", soft_wrap=True, highlight=False)
+    _console.print(f"{len(heard)} announcements, {len(proposals)} mappings proposed", highlight=False)
+
+
+async def _announced(url: str, prefix: str, seconds: float) -> list[tuple[str, bytes]]:
+    broker = Broker.from_url(url, client_id=f"amr-discover-{secrets.token_hex(4)}", session=timedelta(0), version=5)
+    heard: list[tuple[str, bytes]] = []
+
+    def received(_: Connection, messages: list[Publish]) -> None:
+        heard.extend((publish.topic, publish.payload) for publish in messages)
+
+    connection = Connection(broker, {f"{prefix}/+/+/config": 0, f"{prefix}/+/+/+/config": 0}, received)
+    await connection.open()
+    await asyncio.wait([connection.lost], timeout=seconds)
+    await connection.close()
+    return heard
 
 
 def as_lines(parsed: Parsed) -> tuple[str, ...]:
