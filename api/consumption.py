@@ -16,12 +16,13 @@ from api.answers import as_of_json, json_answer, plain
 from api.context import Here
 from api.doorkeeper import Caller
 from api.faults import Fault
+from api.fields import Channel, Input
 from api.instants import Range, When, make_range
 from api.problems import invalid
 from api.readings import check_channel_known, latest_of
 from api.responses import errors
 from api.route import CabinetRoute
-from api.schemas import Channel, ConsumptionOut, Input
+from api.schemas import ConsumptionOut
 from ingest import consumption as engine
 from ingest.calendar_cuts import Step, cuts
 from ingest.channel import is_counter, unit_of

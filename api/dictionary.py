@@ -8,7 +8,7 @@ from api.answers import json_answer
 from api.faults import FAULTS, echo
 from api.problems import Problem
 from api.responses import open_errors
-from api.schemas import Dictionary, ProblemKind
+from api.service_schemas import Dictionary, ProblemKind
 from api.texts import KINDS, REASONS, Text
 
 router = APIRouter(tags=["codes"])

@@ -10,7 +10,7 @@ from api.answers import json_answer
 from api.context import Context, Here
 from api.problems import Problem
 from api.responses import open_errors
-from api.schemas import Alive, Readiness
+from api.service_schemas import Alive, Readiness
 from ingest.errors import AmrError
 from storage.migrate import unapplied
 

@@ -15,12 +15,13 @@ from api.answers import json_answer, maybe_local, plain
 from api.billing import billing_json
 from api.context import Here
 from api.faults import Fault
+from api.fields import Input
 from api.language import language_of
 from api.problems import invalid
 from api.queries import Cursor, Limit
 from api.responses import errors
 from api.route import CabinetRoute
-from api.schemas import Input, PointCard, PointsPage
+from api.schemas import PointCard, PointsPage
 from ingest.channel import is_counter
 from ingest.model import MeteringPoint, Register
 from storage import points

@@ -13,12 +13,13 @@ from api.answers import as_of_json, json_answer, reading_json
 from api.context import Here
 from api.doorkeeper import Caller
 from api.faults import Fault
+from api.fields import Channel, Input
 from api.instants import MOST_YEARS, Range, When, resolve
 from api.problems import invalid
 from api.queries import Cursor, Limit
 from api.responses import errors
 from api.route import CabinetRoute
-from api.schemas import Channel, Input, LatestReadings, ReadingsPage
+from api.schemas import LatestReadings, ReadingsPage
 from ingest.errors import Malformed
 from storage import history, points
 from storage.history import Counted, StoredReading

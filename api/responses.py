@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.schemas import ProblemOut
+from api.service_schemas import ProblemOut
 
 _DESCRIPTIONS = {
     400: "The request cannot be read: broken JSON, for example.",

@@ -5,90 +5,25 @@ Numbers of energy travel as decimal strings; an input may also be a JSON number,
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
+from api.fields import (
+    CHANNEL,
+    MOST_VALUES,
+    Channel,
+    ContactState,
+    DecimalText,
+    Input,
+    Note,
+    Output,
+    QualityName,
+    Shown,
+    SourceName,
+)
 from api.instants import Instant
-from api.validation import fault
-from ingest.channel import check_channel
-
-_NUMBER = re.compile(r"[+-]?\d{1,40}([.]\d{1,40})?", re.ASCII)
-_PRINTABLE_OR_NEW_LINE = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]*")
-_MOST_DIGITS = 12
-MOST_VALUES = 32
-LONGEST_NOTE = 500
-
-
-def _channel(text: object) -> str:
-    if not isinstance(text, str):
-        raise fault("not_a_channel")
-    try:
-        return check_channel(text)
-    except ValueError as e:
-        raise fault("not_a_channel") from e
-
-
-def _shown(value: object) -> Decimal:
-    """What a display shows: a decimal string or an exactly read number, finite and not negative."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise fault("not_a_number")
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        raise fault("not_a_number")
-    try:
-        number = Decimal(value)
-    except InvalidOperation as e:
-        raise fault("not_a_number") from e
-    if number.is_signed():
-        raise fault("negative")
-    if number.adjusted() >= _MOST_DIGITS:
-        raise fault("too_many_digits", digits=_MOST_DIGITS)
-    if number and number.normalize().adjusted() < -_MOST_DIGITS:
-        raise fault("too_many_decimals", decimals=6)
-    return number
-
-
-def _note(text: object) -> object:
-    if isinstance(text, str) and not _PRINTABLE_OR_NEW_LINE.fullmatch(text):
-        raise fault("invalid_value", reason="it holds control characters")
-    return text
-
-
-CHANNEL = r"^\d{1,3}\.\d{1,3}\.\d{1,3}$"
-DECIMAL = r"^-?\d+(\.\d+)?$"
-Channel = Annotated[
-    str, BeforeValidator(_channel), WithJsonSchema({"type": "string", "pattern": CHANNEL, "examples": ["1.8.0"]})
-]
-Shown = Annotated[
-    Decimal,
-    BeforeValidator(_shown),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string", "pattern": r"^\d{1,12}(\.\d{1,6})?$"}, {"type": "number", "minimum": 0}],
-            "examples": ["12345.67"],
-        }
-    ),
-]
-Note = Annotated[str, BeforeValidator(_note), Field(max_length=LONGEST_NOTE)]
-DecimalText = Annotated[str, Field(pattern=DECIMAL, examples=["12345.67"])]
-SourceName = Literal["inspection", "automatic", "import", "operator", "consumer", "estimate"]
-QualityName = Literal["good", "estimated", "suspect"]
-ContactState = Literal["answering", "silent", "waiting", "manual"]
-
-
-class Input(BaseModel):
-    """What clients send."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class Output(BaseModel):
-    """What clients get."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Period(Output):
@@ -333,89 +268,3 @@ class LatestOfPoints(Output):
     """The last readings of several points, in the order they were asked for."""
 
     items: list[LatestReadings]
-
-
-class Fact(Output):
-    """One thing checked for readiness."""
-
-    name: str
-    ready: bool
-    detail: str
-
-
-class Readiness(Output):
-    """Whether requests can be served now."""
-
-    ready: bool
-    checks: list[Fact]
-
-
-class Alive(Output):
-    """The process runs."""
-
-    alive: Literal[True]
-
-
-class FieldError(Output):
-    """One wrong field: where, what came, a stable code, what it means and the remedy."""
-
-    field: str = Field(examples=["values.1.8.1"])
-    value: str | None = Field(examples=["-1"])
-    code: str = Field(examples=["negative"])
-    message: str
-    remedy: str
-
-
-class Words(Output):
-    """The same in both languages; braces stand for what differs from case to case."""
-
-    en: str
-    ru: str
-
-
-class ProblemKind(Output):
-    """One sort of problem."""
-
-    code: str
-    status: int
-    title: Words
-    detail: Words
-
-
-class FaultKind(Output):
-    """One sort of fault of a field."""
-
-    code: str
-    message: Words
-    remedy: Words
-
-
-class ReasonKind(Output):
-    """One reason to doubt a reading."""
-
-    code: str
-    text: Words
-
-
-class Dictionary(Output):
-    """Every stable code."""
-
-    problems: list[ProblemKind]
-    faults: list[FaultKind]
-    reasons: list[ReasonKind]
-
-
-class ProblemOut(BaseModel):
-    """An error as RFC 9457 has it. `code` is stable; texts are in the language of Accept-Language."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    type: str = Field(description="a reference that explains the code", examples=["/problems/invalid_request"])
-    title: str
-    status: int
-    code: str = Field(examples=["invalid_request"])
-    detail: str
-    errors: list[FieldError]
-
-
-JsonObject = dict[str, Any]

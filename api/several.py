@@ -11,10 +11,11 @@ from api.access import Asking
 from api.answers import json_answer
 from api.consumption import ConsumptionQuery, consumption_of
 from api.context import Here
+from api.fields import Input
 from api.readings import latest_json
 from api.responses import errors
 from api.route import CabinetRoute
-from api.schemas import ConsumptionOfPoints, Input, LatestOfPoints
+from api.schemas import ConsumptionOfPoints, LatestOfPoints
 
 router = APIRouter(route_class=CabinetRoute)
 MOST_POINTS = 100

@@ -12,7 +12,7 @@ import pytest
 
 from api.app import create_app
 from api.cli import serve, serving
-from api.schemas import Alive, Readiness
+from api.service_schemas import Alive, Readiness
 from ingest.delivery import Contact, Delivery
 from ingest.errors import Misconfigured
 from ingest.intake import Intake

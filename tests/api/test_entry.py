@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.schemas import ProblemOut, ReadingsPage, Submitted
+from api.schemas import ReadingsPage, Submitted
+from api.service_schemas import ProblemOut
 from tests.api.conftest import START, House, bearer, daily
 
 WHEN = "2023-01-20T12:00:00+04:00"

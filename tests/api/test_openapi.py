@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api import schemas
+from api import schemas, service_schemas
 from api.contract import contract
 from tests.api.conftest import House
 
@@ -83,17 +83,18 @@ async def test_parameters_are_described_for_people(document: dict[str, Any]) -> 
 
 
 async def test_every_answer_has_an_example_of_its_shape(document: dict[str, Any]) -> None:
+    shapes = vars(schemas) | vars(service_schemas)
     for path, methods in document["paths"].items():
         for operation in methods.values():
             for status, response in operation["responses"].items():
                 [content] = response["content"].values()
-                shape = getattr(schemas, content["schema"]["$ref"].rsplit("/", 1)[1])
+                shape = shapes[content["schema"]["$ref"].rsplit("/", 1)[1]]
                 if int(status) < 400:
                     shape.model_validate(content["example"])
                     continue
                 assert content["examples"], (path, status)
                 for code, example in content["examples"].items():
-                    said = schemas.ProblemOut.model_validate(example["value"])
+                    said = service_schemas.ProblemOut.model_validate(example["value"])
                     assert (said.code, said.status) == (code, int(status))
 
 
@@ -104,7 +105,7 @@ def test_the_committed_contract_is_what_is_served() -> None:
 async def test_the_type_of_a_problem_leads_to_its_meaning(house: House) -> None:
     problem = (await house.get("/points/nowhere", "root")).json()
     meaning = await house.client.get(problem["type"])
-    assert schemas.ProblemKind.model_validate_json(meaning.content).title.en == problem["title"]
-    everything = schemas.Dictionary.model_validate_json((await house.client.get("/problems")).content)
+    assert service_schemas.ProblemKind.model_validate_json(meaning.content).title.en == problem["title"]
+    everything = service_schemas.Dictionary.model_validate_json((await house.client.get("/problems")).content)
     assert problem["code"] in {kind.code for kind in everything.problems}
     assert (await house.client.get("/problems/nothing")).status_code == 404

@@ -14,7 +14,7 @@ from api.cli import serving
 from api.faults import FAULTS, Fault, echo
 from api.language import preferred
 from api.problems import ERRORS, Problem, invalid
-from api.schemas import ProblemOut
+from api.service_schemas import ProblemOut
 from api.texts import KINDS, REASONS
 from ingest import errors
 from ingest.model import Reason
