@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,14 +26,15 @@ from rich.table import Table
 import collectors.cli
 import simulators.cli
 import storage.cli
+import storage.cli_audit
 from api.app import create_app
 from api.cli import serving
-from collectors.broker import Broker
+from collectors.broker import Broker, Tls
 from collectors.catalog import load_catalog, specs
+from collectors.formats_in_use import OWN, load_formats
 from collectors.lines import Lines
-from collectors.modbus import modbus_link
-from collectors.payload import OWN_FILTER, parse
-from collectors.subscriber import Subscriber
+from collectors.push import receive
+from collectors.serial_link import line_link
 from ingest.csv_file import deliveries
 from ingest.delivery import Fate
 from ingest.errors import AmrError, Misconfigured, StoreUnavailable
@@ -74,6 +76,11 @@ class Settings(BaseSettings):
     mqtt_client_id: str = Field(default="amr", description="Fixed name of this process's session at the broker")
     mqtt_version: int = Field(default=5, description="5, or 4 for MQTT 3.1.1")
     mqtt_group: str | None = Field(default=None, description="Share the stream with other members of this group")
+    mqtt_ca: Path | None = Field(default=None, description="CA the broker's certificate must be of; none: the system's")
+    mqtt_certificate: Path | None = Field(default=None, description="Client certificate for the broker")
+    mqtt_key: Path | None = Field(default=None, description="Its key")
+    formats: str = Field(default=OWN, description="MQTT formats understood, by name, separated by commas")
+    formats_folder: Path | None = Field(default=None, description="Folder with MQTT formats of your own")
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
     catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
@@ -86,13 +93,25 @@ class Settings(BaseSettings):
         url = None if self.database_url is None else self.database_url.get_secret_value()
         return DatabaseSettings(url=url, data=self.data)
 
+    @property
+    def format_names(self) -> list[str]:
+        return [name.strip() for name in self.formats.split(",") if name.strip()]
+
+    def broker(self, url: SecretStr) -> Broker:
+        """The broker as this process's one session sees it."""
+        broker = Broker.from_url(
+            url.get_secret_value(), client_id=self.mqtt_client_id, group=self.mqtt_group, version=self.mqtt_version
+        )
+        tls = Tls(self.mqtt_ca, self.mqtt_certificate, self.mqtt_key)
+        return broker if broker.tls is None else replace(broker, tls=tls)
+
     def models(self) -> dict[str, tuple[RegisterSpec, ...]]:
         """The registers of every model of the catalogue, for whoever adds meters."""
         return {slug: specs(model) for slug, model in load_catalog(self.catalog).items()}
 
     def check_line(self, line: Line) -> object:
         """Raises Misconfigured when no collector could work with this line."""
-        return modbus_link(line, load_catalog(self.catalog))
+        return line_link(line, load_catalog(self.catalog))
 
 
 app = typer.Typer(
@@ -103,6 +122,7 @@ app = typer.Typer(
 app.command("migrate")(storage.cli.migrate)
 app.add_typer(storage.cli.fleet, name="fleet")
 app.add_typer(storage.cli.token, name="token")
+app.command("audit")(storage.cli_audit.audit)
 app.add_typer(simulators.cli.app)
 app.add_typer(collectors.cli.catalog, name="catalog")
 app.add_typer(collectors.cli.meter, name="meter")
@@ -188,15 +208,10 @@ FINISH = 10.0
 async def collecting(settings: Settings, database: Database, intake: Intake) -> None:
     """Poll every line of the fleet and listen to the broker, following changes of the fleet; until cancelled."""
     catalog = load_catalog(settings.catalog)
-    async with asyncio.TaskGroup() as tasks, Lines(intake, lambda line: modbus_link(line, catalog)) as lines:
+    async with asyncio.TaskGroup() as tasks, Lines(intake, lambda line: line_link(line, catalog)) as lines:
         if settings.mqtt_url is not None:
-            broker = Broker.from_url(
-                settings.mqtt_url.get_secret_value(),
-                client_id=settings.mqtt_client_id,
-                group=settings.mqtt_group,
-                version=settings.mqtt_version,
-            )
-            tasks.create_task(Subscriber(broker, {OWN_FILTER: 1}, parse, intake).run(), name="subscriber")
+            formats = load_formats(settings.format_names, settings.formats_folder)
+            tasks.create_task(receive(settings.broker(settings.mqtt_url), formats, intake), name="subscriber")
         ownership = Ownership(database)
         known: dict[str, PolledLine] = {}
         mine: frozenset[str] = frozenset()
