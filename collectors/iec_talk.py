@@ -108,12 +108,12 @@ class IecTalk:
 
     async def _text(self, name: str) -> str | None:
         """One printed item; None when the meter does not know the name."""
-        if name in self._known.lacking:
+        if self._known.lacks(name):
             return None
         try:
             return ",".join(items(name.partition("(")[0], await self._read(name)))
         except NotThere:
-            self._known.lacking.add(name)
+            self._known.lacking_now(name)
             return None
 
     async def _greet(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Protocol
 
 from collectors.archive import Kind, Recall
@@ -23,6 +24,9 @@ from ingest.model import Polled, Reading
 
 MIDNIGHT = timedelta(seconds=60)
 """So near to its midnight a meter is not asked for "today": the answer might be about another day."""
+
+ASK_AGAIN_AFTER = 21_600.0
+"""Seconds after which a question the meter did not know is asked once more."""
 
 WILD_CLOCK = timedelta(hours=12)
 """A clock further off files its registers under dates that mean nothing."""
@@ -57,11 +61,19 @@ class Known:
     meter: Polled
     model: SerialModel
     options: MeterOptions
-    lacking: set[str] = field(default_factory=set)
-    """Questions it does not know."""
+    lacking: dict[str, float] = field(default_factory=dict)
+    """Questions it did not know -> when to ask once more, by the monotonic clock: the refusal may have been passing."""
     proven: dict[str, bool] = field(default_factory=dict)
     """Archive questions by date -> whether their proof agreed."""
     constant: int | None = None
+
+    def lacks(self, send: str) -> bool:
+        """Whether this question need not be asked."""
+        return monotonic() < self.lacking.get(send, 0.0)
+
+    def lacking_now(self, send: str) -> None:
+        """The meter did not know this question."""
+        self.lacking[send] = monotonic() + ASK_AGAIN_AFTER
 
 
 async def read(talk: Talk, known: Known, now: datetime, *, check_serial: bool) -> Answer:
@@ -86,7 +98,7 @@ def _questions(known: Known) -> list[tuple[str, int, list[Ask]]]:
     by_send: dict[str, list[Ask]] = {}
     for ask in known.model.asks:
         by_send.setdefault(ask.send, []).append(ask)
-    return [(send, asks[0].size, asks) for send, asks in by_send.items() if send not in known.lacking]
+    return [(send, asks[0].size, asks) for send, asks in by_send.items() if not known.lacks(send)]
 
 
 async def _take(
@@ -104,7 +116,7 @@ async def _take(
         data = await talk.say(send, size, twice=counts)
         found = [one for ask in asks for one in decode(known.model.tongue, ask, data)]
     except (Unsupported, NotThere) as error:
-        known.lacking.add(send)
+        known.lacking_now(send)
         channels = ", ".join(item.channel for ask in asks for item in ask.items)
         detail = f"{error}; {channels} is no longer asked of this meter"
         rejects.append(Reject("unsupported_register", detail, send.encode(), known.meter.serial))
@@ -162,7 +174,7 @@ def _candidates(known: Known, kind: Kind) -> list[Archive]:
     """Archives that may have the registers, the likeliest first: those of the 1st are kept among the days as well."""
     own = [one for one in known.model.archives if one.kind is kind]
     others = [one for one in known.model.archives if one.kind is not kind]
-    return [one for one in (*own, *others) if one.ask.send not in known.lacking]
+    return [one for one in (*own, *others) if not known.lacks(one.ask.send)]
 
 
 async def _archived(talk: Talk, known: Known, archive: Archive, send: str, shown: datetime) -> dict[str, Decimal]:
@@ -170,13 +182,13 @@ async def _archived(talk: Talk, known: Known, archive: Archive, send: str, shown
     template = archive.ask.send
     try:
         if not await _proven(talk, known, archive, shown):
-            known.lacking.add(template)
+            known.lacking_now(template)
             return {}
         data = await talk.say(send, archive.ask.size, twice=True)
         found = list(decode(known.model.tongue, archive.ask, data))
     except Unsupported:
         if archive.proof is None:
-            known.lacking.add(template)
+            known.lacking_now(template)
         return {}
     except NotThere:
         return {}

@@ -123,6 +123,10 @@ class IecMeter(Breakable):
         """Something was said in the session."""
         self._heard_at = self.clock.now()
 
+    def forget(self) -> None:
+        """As if its session had rested too long."""
+        self._heard_at = None
+
     @property
     def forgot(self) -> bool:
         """Whether the session has rested too long."""
