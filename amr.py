@@ -24,9 +24,11 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 import collectors.cli
+import collectors.format_cli
 import simulators.cli
 import storage.cli
 import storage.cli_audit
+import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
 from collectors.broker import Broker, Tls
@@ -123,7 +125,9 @@ app.command("migrate")(storage.cli.migrate)
 app.add_typer(storage.cli.fleet, name="fleet")
 app.add_typer(storage.cli.token, name="token")
 app.command("audit")(storage.cli_audit.audit)
+app.add_typer(storage.storage_cli.storage, name="storage")
 app.add_typer(simulators.cli.app)
+app.add_typer(collectors.format_cli.app, name="format")
 app.add_typer(collectors.cli.catalog, name="catalog")
 app.add_typer(collectors.cli.meter, name="meter")
 collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
