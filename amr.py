@@ -27,6 +27,8 @@ import collectors.cli
 import collectors.format_cli
 import simulators.cli
 import storage.cli
+import storage.cli_strangers
+import storage.quarantine_cli
 import storage.cli_audit
 import storage.storage_cli
 from api.app import create_app
@@ -38,7 +40,7 @@ from collectors.lines import Lines
 from collectors.push import receive
 from collectors.serial_link import line_link
 from ingest.csv_file import deliveries
-from ingest.delivery import Fate
+from ingest.delivery import Delivery, Fate
 from ingest.errors import AmrError, Misconfigured, StoreUnavailable
 from ingest.intake import Intake
 from ingest.model import Line, PolledLine, Quality, RegisterSpec
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     mqtt_client_id: str = Field(default="amr", description="Fixed name of this process's session at the broker")
     mqtt_version: int = Field(default=5, description="5, or 4 for MQTT 3.1.1")
     mqtt_group: str | None = Field(default=None, description="Share the stream with other members of this group")
+    mqtt_try_out: bool = Field(default=True, description="Try out at the start whether the broker's queues are enough")
     mqtt_ca: Path | None = Field(default=None, description="CA the broker's certificate must be of; none: the system's")
     mqtt_certificate: Path | None = Field(default=None, description="Client certificate for the broker")
     mqtt_key: Path | None = Field(default=None, description="Its key")
@@ -132,6 +135,10 @@ app.add_typer(collectors.cli.catalog, name="catalog")
 app.add_typer(collectors.cli.meter, name="meter")
 collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
 collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
+collectors.cli.meter.command("unknown")(storage.cli_strangers.unknown_meters)
+collectors.cli.meter.command("foreign")(storage.cli_strangers.foreign_meters)
+collectors.cli.meter.command("adopt")(storage.cli_strangers.adopt_meter)
+app.add_typer(storage.quarantine_cli.quarantine, name="quarantine")
 
 
 @app.callback()
@@ -215,7 +222,8 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
     async with asyncio.TaskGroup() as tasks, Lines(intake, lambda line: line_link(line, catalog)) as lines:
         if settings.mqtt_url is not None:
             formats = load_formats(settings.format_names, settings.formats_folder)
-            tasks.create_task(receive(settings.broker(settings.mqtt_url), formats, intake), name="subscriber")
+            receiving = receive(settings.broker(settings.mqtt_url), formats, intake, try_out=settings.mqtt_try_out)
+            tasks.create_task(receiving, name="subscriber")
         ownership = Ownership(database)
         known: dict[str, PolledLine] = {}
         mine: frozenset[str] = frozenset()
@@ -321,7 +329,9 @@ async def _demo(settings: Settings) -> None:
             broker = settings.mqtt_url
             if broker is None:
                 url = (await stack.enter_async_context(EmbeddedBroker())).url
-                settings = settings.model_copy(update={"mqtt_url": SecretStr(url), "mqtt_version": 4})
+                settings = settings.model_copy(
+                    update={"mqtt_url": SecretStr(url), "mqtt_version": 4, "mqtt_try_out": False}
+                )
             database, intake = await stack.enter_async_context(service(settings))
             street = Street.shipped()
             async with database.connection() as conn:

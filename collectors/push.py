@@ -26,9 +26,12 @@ def subscriber_of(broker: Broker, formats: Formats, door: Door) -> Subscriber:
     return Subscriber(broker, formats.filters, formats.parse, door, requests=formats.requests)
 
 
-async def receive(broker: Broker, formats: Formats, door: Door) -> None:
+async def receive(broker: Broker, formats: Formats, door: Door, *, try_out: bool = True) -> None:
     """Try the broker out, warn of what is too small, and subscribe until cancelled (see `Subscriber.run`)."""
     subscriber = subscriber_of(broker, formats, door)
+    if not try_out:
+        await subscriber.run()
+        return
     trying = asyncio.create_task(warn_if_too_small(broker), name="probe")
     try:
         await subscriber.run()
