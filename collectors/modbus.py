@@ -110,9 +110,13 @@ class ModbusLink:
                 found[register.channel] = pdu[start : start + 2 * register.words]
         return found
 
+    async def serial(self, meter: Polled) -> str | None:
+        """What the meter says its serial number is; None when its model has no register for it, or it states none."""
+        return await self._identity(self._plan(meter), always=True)
+
     async def ask(self, unit: int, function: int, address: int, count: int, timeout: float = 1.0) -> bytes:
         """One read outside of any plan: the registers' bytes. For a person's questions; errors as in `read`."""
-        answer = await self._exchange(question(unit, function, address, count), timeout, 0.0)
+        answer = await self.exchange(question(unit, function, address, count), timeout, 0.0)
         if answer[0] >= 0x80:
             raise refusal(answer)
         return answer[2:]
@@ -124,7 +128,7 @@ class ModbusLink:
         fetched: list[tuple[Step, bytes]] = []
         while len(fetched) < len(plan.steps):
             step = plan.steps[len(fetched)]
-            pdu = await self._exchange(step.question, plan.model.timeout, plan.model.pause)
+            pdu = await self.exchange(step.question, plan.model.timeout, plan.model.pause)
             if pdu[0] < 0x80:
                 fetched.append((step, pdu))
             elif pdu[1] in _SPLIT:
@@ -137,13 +141,13 @@ class ModbusLink:
             raise Refused(f"the meter refuses every register of {plan.model.slug}; is it really one?")
         return fetched
 
-    async def _identity(self, plan: MeterPlan) -> str | None:
+    async def _identity(self, plan: MeterPlan, always: bool = False) -> str | None:
         """What the meter says its serial number is, None when it has no such register or states nothing."""
         place, asked = plan.model.serial, plan.identity
-        if place is None or asked is None or not self._settings.check_serial:
+        if place is None or asked is None or not (always or self._settings.check_serial):
             plan.identify_at = math.inf
             return None
-        pdu = await self._exchange(asked, plan.model.timeout, plan.model.pause)
+        pdu = await self.exchange(asked, plan.model.timeout, plan.model.pause)
         if pdu[0] < 0x80:
             plan.identify_at = monotonic() + IDENTIFY_EVERY
             return serial_number(place, pdu[2:])
@@ -162,7 +166,7 @@ class ModbusLink:
         self._plans[meter.serial] = meter, plan
         return plan
 
-    async def _exchange(self, question: Question, timeout: float, pause: float) -> bytes:
+    async def exchange(self, question: Question, timeout: float, pause: float) -> bytes:
         """Ask when the line is free and settled; give the answer PDU, which may be a refusal."""
         settings, framing = self._settings, self._framing
         patience = settings.timeout or timeout

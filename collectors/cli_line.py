@@ -1,0 +1,126 @@
+"""`amr line budget` and `amr line watch`: does a schedule fit a line, and what goes over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from collectors.budget import BUSY_SHARE, Budget, Load, budget
+from collectors.catalog import Catalog
+from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, fail, line_of, load, say
+from collectors.line_settings import settings_of
+from collectors.watch import ask_in_turn, listen, polled_of
+from ingest.errors import AmrError, Misconfigured
+
+line = typer.Typer(no_args_is_help=True, help="A line: what a schedule costs it, and what goes over it.")
+
+_LOAD = re.compile(r"(?P<model>[^:@]+):(?P<meters>\d{1,4})(@(?P<count>\d{1,4})(?P<unit>[smhd]))?", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@line.command("budget")
+def show_budget(
+    meters: Annotated[
+        list[str], typer.Option(metavar="MODEL:COUNT[@PERIOD]", help="Like eastron-sdm630:30@15m; may be repeated.")
+    ],
+    kind: Kind = "modbus-rtu",
+    baud: Baud = None,
+    parity: Parity = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for an answer; left out, the model's.")] = None,
+    dead: Annotated[int, typer.Option(min=0, help="So many of them do not answer.")] = 1,
+    own: Own = None,
+) -> None:
+    """Does the schedule fit this line at this speed, and what does a dead meter cost? Code 1 when it does not fit."""
+    try:
+        settings = settings_of(line_of("host:502", kind, baud=baud, parity=parity, timeout=timeout))
+        catalog = load(own)
+        counted = budget(settings, [_load_of(one, catalog) for one in meters], dead)
+    except AmrError as error:
+        raise fail(error) from error
+    console.print(_costs(counted))
+    _conclude(counted)
+    if not counted.fits:
+        raise typer.Exit(1)
+
+
+@line.command("watch")
+def watch_line(
+    address: Address,
+    kind: Kind = "modbus-tcp",
+    baud: Baud = None,
+    parity: Parity = None,
+    meter: Annotated[
+        list[str] | None, typer.Option(metavar="UNIT=MODEL", help="A meter to ask and to decode; may be repeated.")
+    ] = None,
+    only_listen: Annotated[
+        bool, typer.Option("--listen", help="Say nothing: somebody else asks on this line.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.0, help="Seconds of rest after each round of questions.")] = 5.0,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="End after so long; left out, with Ctrl-C.")] = None,
+    own: Own = None,
+) -> None:
+    """Show the frames on a line as they go, decoded. Without meters to ask it is only listened to."""
+    try:
+        catalog, meters = load(own), polled_of(meter or [])
+        watched = line_of(address, kind, baud=baud, parity=parity)
+        quiet = only_listen or not meters
+        work = listen(watched, meters, catalog, _tell) if quiet else ask_in_turn(watched, meters, catalog, every, _tell)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_for(work, seconds))
+    except AmrError as error:
+        raise fail(error) from error
+
+
+async def _for(work: Coroutine[Any, Any, None], seconds: float | None) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work
+
+
+def _tell(text: str) -> None:
+    say(f"{datetime.now():%H:%M:%S.%f}"[:-3] + f"  {text}")  # noqa: DTZ005 - the clock on the engineer's wall
+
+
+def _load_of(text: str, catalog: Catalog) -> Load:
+    match = _LOAD.fullmatch(text.strip())
+    if match is None or not int(match["meters"]) or match["count"] == "0":
+        raise Misconfigured(
+            f"--meters {text!r} is no load; write MODEL:COUNT or MODEL:COUNT@PERIOD, like eastron-sdm630:30@15m"
+        )
+    period = timedelta(seconds=int(match["count"]) * _UNITS[match["unit"]]) if match["count"] else timedelta(minutes=30)
+    return Load(catalog.model(match["model"]), int(match["meters"]), period)
+
+
+def _costs(counted: Budget) -> Table:
+    table = Table("model", "meters", "period", "reads", "a poll", "of the line", "a silent try", box=None)
+    for cost in counted.costs:
+        row = cost.load
+        table.add_row(
+            *(row.model.slug, str(row.meters), str(row.period), str(cost.reads)),
+            *(f"{cost.seconds:.3f} s", f"{cost.share:.1%}", f"{cost.silence:.2f} s"),
+        )
+    return table
+
+
+def _conclude(counted: Budget) -> None:
+    say(f"All meters once: {counted.round_time:.1f} s; the schedule takes {counted.share:.1%} of the line.")
+    if counted.dead:
+        first, later = counted.dead_share
+        tries, rare = counted.dead_tries
+        say(
+            f"{counted.dead} dead: tried {tries} times each in the first hour ({first:.1%} of the line), "
+            f"then {rare} times an hour ({later:.1%})."
+        )
+    if counted.fits:
+        say(f"It fits: below {BUSY_SHARE:.0%}, with room for repeats and questions.")
+        return
+    room = BUSY_SHARE - counted.dead_share[0]
+    remedy = "split the line" if room <= 0 else f"make the periods {counted.share / room:.1f} times as long"
+    say(f"It does not fit: more than {BUSY_SHARE:.0%}. Raise the speed, {remedy}, or read fewer registers.")

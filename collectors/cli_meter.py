@@ -1,0 +1,163 @@
+"""`amr meter read` and `amr meter scan`: a meter on its line, without a database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from collectors.catalog import Catalog
+from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, errors, fail, line_of, load, say
+from collectors.fit import Fit, valued
+from collectors.line_settings import LineKind, settings_of, unit_of_meter
+from collectors.meter_model import Model, ModelRegister
+from collectors.modbus import ModbusLink
+from collectors.scan import Found, scan, tries, units_of
+from collectors.word_orders import ORDERS, readings_by_order
+from ingest.channel import unit_of
+from ingest.errors import AmrError
+from ingest.model import Line, Polled
+
+meter = typer.Typer(no_args_is_help=True, help="A meter on its line: found, read, added, exchanged.")
+
+_SHOWN = ("1.8.0", "32.7.0", "14.7.0")
+_SPEEDS = (9600, 19200, 2400, 4800, 38400, 115200)
+
+
+@meter.command("read")
+def read_meter(
+    model: Annotated[str, typer.Option(help="As `amr catalog list` names it.")],
+    address: Address,
+    unit: Annotated[int, typer.Option(help="The meter's Modbus unit id.")] = 1,
+    kind: Kind = "modbus-tcp",
+    baud: Baud = None,
+    parity: Parity = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Also the words, read in all four orders.")] = False,
+    own: Own = None,
+) -> None:
+    """Read every register of one meter once, to compare with its display."""
+    try:
+        known = load(own)
+        facts = known.model(model)
+        link = ModbusLink(line_of(address, kind, baud=baud, parity=parity), known)
+        unit_of_meter("of the command line", str(unit), LineKind(kind))
+        polled = Polled(f"unit {unit}", model, str(unit), timedelta(minutes=30))
+        table = values_table(facts, asyncio.run(_words(link, polled)), raw)
+    except AmrError as error:
+        raise fail(error) from error
+    console.print(table)
+
+
+@meter.command("scan")
+def scan_line(
+    address: Address,
+    kind: Kind = "modbus-tcp",
+    units: Annotated[str, typer.Option(help="Addresses to ask, like 1-32,100.")] = "1-247",
+    baud: Annotated[
+        list[int] | None, typer.Option(help="Speed to try; may be repeated. Left out: the usual ones.")
+    ] = None,
+    parity: Annotated[list[str] | None, typer.Option(help="N, E or O; may be repeated. Left out: N and E.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for each address.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Go on with other speeds when somebody answered at one.")
+    ] = False,
+    own: Own = None,
+) -> None:
+    """Find out who is on a line, at which speed and parity, and which models of the catalogue that may be."""
+    try:
+        wanted, known = units_of(units), load(own)
+        quick = {"timeout": timeout or (0.5 if kind == LineKind.TCP else 0.2), "late": 0.5, "quiet": 0.02}
+        line = line_of(address, kind, check_serial=True, **quick)
+        alike = [line]
+        if settings_of(line).kind.is_serial:
+            alike = tries(line, baud or _SPEEDS, parity or ("N", "E"))
+        found = asyncio.run(_scan(alike, wanted, known, everything))
+    except AmrError as error:
+        raise fail(error) from error
+    if not found:
+        raise fail(
+            AmrError(f"nobody answered on {address}; check the wiring (A and B), the kind of line and the speed")
+        )
+
+
+async def _scan(lines: Sequence[Line], units: Sequence[int], catalog: Catalog, everything: bool) -> int:
+    """How many answered; each is told as it is found."""
+    count = 0
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        for line in lines:
+            where = _speed(line)
+            errors.print(f"{where}: {len(units)} addresses, about {_about(line, len(units))}", highlight=False)
+            task = progress.add_task(where, total=len(units))
+            async for found in scan(line, units, catalog, lambda unit: progress.advance(task)):  # noqa: B023
+                count += 1
+                _tell(where, found)
+            progress.remove_task(task)
+            if count and not everything:
+                break
+    return count
+
+
+def _speed(line: Line) -> str:
+    settings = settings_of(line)
+    if not settings.kind.is_serial:
+        return settings.where
+    return f"{settings.baud} {settings.data_bits}{settings.parity}{settings.stop_bits}"
+
+
+def _about(line: Line, units: int) -> str:
+    settings = settings_of(line)
+    seconds = units * ((settings.timeout or 0.0) + settings.frame_time(2) + settings.quiet)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _tell(where: str, found: Found) -> None:
+    if found.trouble:
+        say(f"{where}  unit {found.unit}: heard badly: {found.trouble}; two meters at one address, or another speed")
+        return
+    if not found.fits:
+        say(f"{where}  unit {found.unit}: answers, but no model of the catalogue fits")
+        return
+    best, *others = found.fits
+    say(f"{where}  unit {found.unit}: {_fit(best)}")
+    for other in others:
+        say(f"{' ' * len(where)}      or {_fit(other)}")
+
+
+def _fit(fit: Fit) -> str:
+    serial = f"serial {fit.serial}" if fit.serial else "states no serial number"
+    shown = [f"{one} = {fit.values[one].normalize():f} {unit_of(one)}" for one in _SHOWN if one in fit.values]
+    lacks = [f"lacks {', '.join(fit.missing)}"] if fit.missing else []
+    return f"{fit.model.slug}, {', '.join([serial, *shown, *lacks])}"
+
+
+async def _words(link: ModbusLink, polled: Polled) -> dict[str, bytes]:
+    try:
+        await link.open()
+        return await link.words(polled)
+    finally:
+        await link.close()
+
+
+def values_table(model: Model, words: dict[str, bytes], raw: bool = False) -> Table:
+    """Every register and sum of a model with its value, for a person who compares them with a display."""
+    table = Table("channel", "value", "unit", *(("words", *ORDERS) if raw else ()), box=None)
+    values = valued(model, words)
+    for one in model.registers:
+        seen = words.get(one.channel)
+        absent = "refused" if seen is None else "not available"
+        value = f"{values[one.channel].normalize():f}" if one.channel in values else absent
+        table.add_row(one.channel, value, unit_of(one.channel), *(_raw(one, seen) if raw else ()))
+    for total in model.sums:
+        value = f"{values[total.channel].normalize():f}" if total.channel in values else "not available"
+        table.add_row(total.channel, value, unit_of(total.channel))
+    return table
+
+
+def _raw(register: ModelRegister, seen: bytes | None) -> tuple[str, ...]:
+    return () if seen is None else (seen.hex(" ", 2), *readings_by_order(register, seen))

@@ -1,0 +1,86 @@
+"""Who is on a line: every speed, parity and address tried, and for who answers the models that fit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from collectors.catalog import Catalog
+from collectors.fit import Fit, fits
+from collectors.link import LineDown, Silent
+from collectors.modbus import ModbusLink
+from ingest.errors import AmrError, Malformed, Misconfigured
+from ingest.model import Line
+
+_ASKED = ((4, 0, 1), (3, 0, 1))
+"""Any read will do: who lacks the register says so. The other function for who was heard badly."""
+
+Progress = Callable[[int], None]
+"""Told each address before it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Somebody answered at `unit`. `trouble` says what is wrong with the answers when they could not be read."""
+
+    unit: int
+    fits: Sequence[Fit]
+    trouble: str | None = None
+
+
+def tries(line: Line, bauds: Sequence[int], parities: Sequence[str]) -> list[Line]:
+    """The line with every combination, the likely ones first: all speeds without parity, then the next parity."""
+    return [
+        replace(line, options={**line.options, "baud": baud, "parity": parity}) for parity in parities for baud in bauds
+    ]
+
+
+def units_of(text: str) -> list[int]:
+    """Addresses like `1-32,100`. Misconfigured when it is not that."""
+    found: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        ends = (first, last if dash else first)
+        if not all(end.isascii() and end.isdecimal() for end in ends) or not 0 <= int(ends[0]) <= int(ends[1]) <= 255:
+            raise Misconfigured(
+                f"--units {text!r}: {piece.strip()!r} is no address; write like 1-32,100, within 0 to 255"
+            )
+        found += range(int(ends[0]), int(ends[1]) + 1)
+    return list(dict.fromkeys(found))
+
+
+async def scan(line: Line, units: Iterable[int], catalog: Catalog, progress: Progress) -> AsyncIterator[Found]:
+    """Ask every address of a line once. Raises LineDown when the line cannot be opened or does not come back."""
+    link = ModbusLink(line, catalog)
+    try:
+        await link.open()
+        for unit in units:
+            progress(unit)
+            try:
+                found = await _at(link, unit, catalog)
+            except LineDown:
+                # some gateways hang up on an address they do not know
+                await link.open()
+                continue
+            if found is not None:
+                yield found
+    finally:
+        await link.close()
+
+
+async def _at(link: ModbusLink, unit: int, catalog: Catalog) -> Found | None:
+    trouble = None
+    for function, address, count in _ASKED:
+        try:
+            await link.ask(unit, function, address, count)
+        except Silent:
+            return None if trouble is None else Found(unit, (), trouble)
+        except Malformed as error:
+            trouble = str(error)
+            continue
+        except LineDown:
+            raise
+        except AmrError:
+            pass  # a refusal is an answer
+        return Found(unit, await fits(link, unit, catalog.values()))
+    return Found(unit, (), trouble)

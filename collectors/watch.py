@@ -1,0 +1,134 @@
+"""A line watched: frames as they go, while we ask, or only listened to where somebody else asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from collectors.catalog import Catalog
+from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
+from collectors.link import LineDown
+from collectors.modbus import ModbusLink
+from collectors.modbus_frames import Question
+from collectors.overhear import Ear, Words
+from collectors.serial_port import open_port
+from ingest.errors import AmrError, Misconfigured
+from ingest.model import Line, Polled
+
+_PAUSE = 0.05
+"""So much silence ends whatever was under way."""
+
+Tell = Callable[[str], None]
+
+
+class WatchedLink(ModbusLink):
+    """A link that tells each question and what came of it."""
+
+    def __init__(self, line: Line, catalog: Catalog, words: Words, tell: Tell) -> None:
+        super().__init__(line, catalog)
+        self._words = words
+        self._tell = tell
+
+    async def exchange(self, question: Question, timeout: float, pause: float) -> bytes:
+        """Ask, and tell of it."""
+        unit = question.unit
+        self._tell(f"→ {self._words.question(unit, question.pdu)}   [{question.pdu.hex(' ')}]")
+        try:
+            pdu = await super().exchange(question, timeout, pause)
+        except AmrError as error:
+            self._tell(f"× {error}")
+            raise
+        self._tell(f"← {self._words.answer(unit, pdu)}   [{pdu.hex(' ')}]")
+        return pdu
+
+
+async def ask_in_turn(line: Line, meters: Sequence[Polled], catalog: Catalog, every: float, tell: Tell) -> None:
+    """Poll the meters one after the other, again and again, until cancelled. LineDown passes."""
+    kind = settings_of(line).kind
+    models = {unit_of_meter(one.serial, one.address, kind): catalog.model(one.model) for one in meters}
+    link = WatchedLink(line, catalog, Words(models), tell)
+    try:
+        await link.open()
+        while True:
+            for meter in meters:
+                try:
+                    await link.read(meter)
+                except LineDown:
+                    raise
+                except AmrError:
+                    continue  # told already
+            await asyncio.sleep(every)
+    finally:
+        await link.close()
+
+
+async def listen(line: Line, meters: Sequence[Polled], catalog: Catalog, tell: Tell) -> None:
+    """Tell every frame that goes over the line, saying nothing ourselves, until cancelled. LineDown passes."""
+    settings = settings_of(line)
+    if settings.kind in (LineKind.TCP, LineKind.ASCII):
+        raise Misconfigured(
+            f"kind {settings.kind.value} cannot be listened to: Modbus TCP carries nobody else's frames, and ASCII "
+            "is not cut into frames here; name meters to ask with --meter UNIT=MODEL"
+        )
+    models = {unit_of_meter(one.serial, one.address, settings.kind): catalog.model(one.model) for one in meters}
+    words, ear, listener = Words(models), Ear(), _Listener()
+    transport = await _connect(settings, listener)
+    try:
+        while True:
+            data = await listener.next(_PAUSE)
+            for heard in ear.silence() if data is None else ear.hear(data):
+                tell(words.heard(heard))
+    finally:
+        transport.abort()
+
+
+class _Listener(asyncio.Protocol):
+    """Bytes in a bounded queue; what nobody takes in time is lost, as on a wire."""
+
+    def __init__(self) -> None:
+        self._came: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1000)
+        self._lost: Exception | None = None
+        self._gone = asyncio.Event()
+
+    async def next(self, silence: float) -> bytes | None:
+        """The next bytes, None after so much silence. LineDown when the line is gone and all was taken."""
+        if self._gone.is_set() and self._came.empty():
+            raise LineDown("the other side closed the connection") from self._lost
+        try:
+            async with asyncio.timeout(silence):
+                return await self._came.get()
+        except TimeoutError:
+            return None
+
+    def data_received(self, data: bytes) -> None:
+        if not self._came.full():
+            self._came.put_nowait(bytes(data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = exc
+        self._gone.set()
+
+
+async def _connect(settings: LineSettings, listener: asyncio.Protocol) -> asyncio.Transport:
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            if settings.kind.is_serial:
+                return await open_port(settings.serial_port, listener)
+            loop = asyncio.get_running_loop()
+            return (await loop.create_connection(lambda: listener, settings.host, settings.port))[0]
+    except TimeoutError as error:
+        raise LineDown(f"{settings.where} took no connection within {settings.connect_timeout} s") from error
+    except OSError as error:
+        raise LineDown(f"cannot connect to {settings.where}: {error.strerror or error}") from error
+
+
+def polled_of(pairs: Sequence[str]) -> list[Polled]:
+    """Meters written UNIT=MODEL. Misconfigured when they are not."""
+    found = []
+    for pair in pairs:
+        unit, equals, model = pair.partition("=")
+        if not equals or not unit.strip() or not model.strip():
+            raise Misconfigured(f"--meter {pair!r} is no meter; write UNIT=MODEL like 5=eastron-sdm630")
+        found.append(Polled(f"unit {unit.strip()}", model.strip(), unit.strip(), timedelta(minutes=30)))
+    return found
