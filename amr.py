@@ -27,9 +27,9 @@ import collectors.cli
 import collectors.format_cli
 import simulators.cli
 import storage.cli
+import storage.cli_audit
 import storage.cli_strangers
 import storage.quarantine_cli
-import storage.cli_audit
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
@@ -37,10 +37,11 @@ from collectors.broker import Broker, Tls
 from collectors.catalog import load_catalog, specs
 from collectors.formats_in_use import OWN, load_formats
 from collectors.lines import Lines
+from collectors.payload import Message
 from collectors.push import receive
 from collectors.serial_link import line_link
 from ingest.csv_file import deliveries
-from ingest.delivery import Delivery, Fate
+from ingest.delivery import Fate
 from ingest.errors import AmrError, Misconfigured, StoreUnavailable
 from ingest.intake import Intake
 from ingest.model import Line, PolledLine, Quality, RegisterSpec
@@ -52,6 +53,7 @@ from simulators.street_fleet import HISTORY_POINT, fleet_text, history_lines
 from storage import fleet, tokens
 from storage.database import Database, DatabaseSettings, open_database
 from storage.fleet import fleet_changes, polled_lines
+from storage.held import Parse
 from storage.migrate import migrate
 from storage.overview import Glance, overview
 from storage.ownership import Ownership
@@ -109,6 +111,11 @@ class Settings(BaseSettings):
         )
         tls = Tls(self.mqtt_ca, self.mqtt_certificate, self.mqtt_key)
         return broker if broker.tls is None else replace(broker, tls=tls)
+
+    def message_parser(self) -> Parse:
+        """Understands MQTT messages as the subscriber does: for what is replayed from quarantine."""
+        formats = load_formats(self.format_names, self.formats_folder)
+        return lambda topic, payload, received_at: formats.parse(Message(topic, payload, received_at))
 
     def models(self) -> dict[str, tuple[RegisterSpec, ...]]:
         """The registers of every model of the catalogue, for whoever adds meters."""
