@@ -57,8 +57,8 @@ def exchange_meter(
                 await _instant(conn, point, at),
                 values("closing", closing),
                 new,
-                ct=_ratio("ct", ct),
-                vt=_ratio("vt", vt),
+                ct=ratio("ct", ct),
+                vt=ratio("vt", vt),
                 author=author,
             )
         _report(ended, begun)
@@ -84,8 +84,8 @@ def change_ratio(
                 point,
                 await _instant(conn, point, at),
                 values("reading", reading),
-                ct=_ratio("ct", ct),
-                vt=_ratio("vt", vt),
+                ct=ratio("ct", ct),
+                vt=ratio("vt", vt),
                 author=author,
             )
         _report(ended, begun)
@@ -111,7 +111,8 @@ async def _instant(conn: psycopg.AsyncConnection[Any], code: str, text: str) -> 
     return parsed("at", text, points[code].tz)
 
 
-def _ratio(option: str, text: str | None) -> Decimal | None:
+def ratio(option: str, text: str | None) -> Decimal | None:
+    """A transformer ratio as typed: a number above zero; None when the option was left out."""
     if text is None:
         return None
     try:

@@ -38,12 +38,18 @@ class HasStore(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def connection(settings: HasStore) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """One transaction; an embedded database is brought up to date first, a configured one is its owner's business."""
+async def opened(settings: HasStore) -> AsyncIterator[Database]:
+    """The database; an embedded one is brought up to date first, a configured one is its owner's business."""
     async with open_database(settings.database) as database:
         await _prepare(database, settings)
-        async with database.connection() as conn:
-            yield conn
+        yield database
+
+
+@contextlib.asynccontextmanager
+async def connection(settings: HasStore) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """One transaction in that database."""
+    async with opened(settings) as database, database.connection() as conn:
+        yield conn
 
 
 async def _prepare(database: Database, settings: HasStore) -> None:
