@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from fastapi import Response
 
+from api.doorkeeper import Caller
 from ingest.channel import unit_of
 from storage.history import StoredReading
 
@@ -20,6 +21,8 @@ def json_answer(content: object, status: int = 200, headers: Mapping[str, str] |
 
 
 JSON = "application/json"
+SAID = {"Vary": "Accept-Language"}
+"""Headers of an answer with words in it."""
 
 
 def plain(value: Decimal) -> str:
@@ -38,9 +41,9 @@ def maybe_local(instant: datetime | None, zone: ZoneInfo) -> datetime | None:
     return None if instant is None else instant.astimezone(zone)
 
 
-def reading_json(reading: StoredReading, zone: ZoneInfo, *, staff: bool) -> dict[str, object]:
+def reading_json(reading: StoredReading, zone: ZoneInfo, caller: Caller) -> dict[str, object]:
     """One stored reading. Consumers see the author and note of their own entries only, staff of all."""
-    shown = staff or reading.source.label == "consumer"
+    shown = caller.staff or reading.author == caller.consumer
     return {
         "meter": reading.meter,
         "channel": reading.channel,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fastapi import APIRouter, Request, Response
 
 from api.access import Entering, everything, see
-from api.answers import json_answer, plain
+from api.answers import SAID, json_answer, plain
 from api.billing import billing_json
 from api.context import Context, Here
 from api.doorkeeper import Caller, Role
@@ -85,7 +85,8 @@ async def _submit(code: str, submission: Submission, language: Language, here: C
         "values": values,
         "billing": billing_json(here, seen.point, language),
     }
-    return json_answer(answer, 200 if all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts) else 201)
+    repeated = all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts)
+    return json_answer(answer, 200 if repeated else 201, SAID)
 
 
 def _check_contract(seen: Seen, taken_at: datetime) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Request, Response
 
 from api.access import Asking, see
-from api.answers import json_answer, maybe_local, plain
+from api.answers import SAID, json_answer, maybe_local, plain
 from api.billing import billing_json
 from api.context import Here
 from api.faults import Fault
@@ -73,7 +73,8 @@ async def get_point(code: str, request: Request, here: Here, caller: Asking) -> 
             "installation": None if found is None else _installation(found, seen, zone),
             "contact": None if found is None or at != now else _contact(contact, found.remote, zone, caller.staff),
             "billing": billing_json(here, seen.point, language_of(request)),
-        }
+        },
+        headers=SAID,
     )
 
 

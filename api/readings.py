@@ -64,7 +64,7 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
             "from": parts[0].since.astimezone(zone) if parts else None,
             "to": parts[-1].until.astimezone(zone) if parts else None,
             "as_of": as_of_json(newest, zone),
-            "items": [reading_json(item, zone, staff=caller.staff) for item in items],
+            "items": [reading_json(item, zone, caller) for item in items],
             "next": following,
         }
     )
@@ -90,8 +90,8 @@ async def latest_json(conn: Any, caller: Caller, code: str) -> dict[str, object]
     zone = seen.point.tz
     items = [
         {
-            **reading_json(item.reading, zone, staff=caller.staff),
-            "beside": [reading_json(other, zone, staff=caller.staff) for other in item.others],
+            **reading_json(item.reading, zone, caller),
+            "beside": [reading_json(other, zone, caller) for other in item.others],
         }
         for item in counted
     ]

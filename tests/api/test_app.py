@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ from ingest.errors import Misconfigured
 from ingest.intake import Intake
 from storage.database import Database, DatabaseSettings, open_database
 from storage.readings import PostgresStore
-from tests.api.conftest import House
+from tests.api.conftest import House, bearer, furnish
 
 
 async def test_the_process_says_it_lives(house: House) -> None:
@@ -57,6 +57,23 @@ async def test_a_database_that_is_away_is_not_ready_and_not_a_fault(database_set
     assert (asked.status_code, asked.json()["code"]) == (503, "unavailable")
     assert int(asked.headers["retry-after"]) > 0
     assert alive.status_code == 200
+
+
+async def test_a_request_that_takes_too_long_is_stopped(
+    database: Database, database_settings: DatabaseSettings
+) -> None:
+    await furnish(database)
+    hurried = replace(database_settings, statement_timeout=timedelta(milliseconds=300))
+    async with open_database(hurried) as impatient, database.own_connection() as rival:
+        app = create_app(impatient, Intake(PostgresStore(impatient)))
+        async with serving(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+            assert (await client.get("/api/v1/points/flat-2", headers=bearer("vera"))).status_code == 200
+            async with rival.transaction():
+                await rival.execute("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
+                answer = await client.get("/api/v1/points/flat-2/readings", headers=bearer("vera"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "too_slow")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "statement" not in answer.text
 
 
 async def test_a_full_queue_is_not_ready(database: Database) -> None:

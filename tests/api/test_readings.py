@@ -136,6 +136,17 @@ async def test_notes_of_staff_are_not_shown_to_consumers(house: House) -> None:
     assert (seen_by_consumer.author, seen_by_consumer.note) == (None, None)
 
 
+async def test_consumers_of_one_point_do_not_see_each_others_notes(house: House) -> None:
+    async with house.database.connection() as conn:
+        await conn.execute("INSERT INTO contract SELECT 'anna', id, '2023-01-01Z' FROM point WHERE code = 'flat-2'")
+    body = {"taken_at": START.isoformat(), "values": {"1.8.1": 5}, "note": "the key is under the mat"}
+    assert (await house.post("/points/flat-2/readings", "vera", body)).status_code == 201
+    own = page_of(await house.get("/points/flat-2/readings", "vera")).items[0]
+    assert (own.author, own.note) == ("vera", "the key is under the mat")
+    other = page_of(await house.get("/points/flat-2/readings", "anna")).items[0]
+    assert (other.value, other.author, other.note) == ("5", None, None)
+
+
 WRONG_PARAMETERS = [
     ({"from": "2023-01-01T00:00:00"}, "from", "naive_time"),
     ({"to": "2023-01-01T00:00"}, "to", "naive_time"),
