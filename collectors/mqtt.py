@@ -204,8 +204,9 @@ class Connection:
             self.publish(self.broker.status_topic, b"online", retained=True)
         if self._filters:
             client.subscribe(list(self._filters.items()))
-        elif not self._ready.done():
-            self._ready.set_result(None)
+        if flags.session_present or not self._filters:
+            # What waited for us comes before the SUBACK, and may be more than is read before some of it is stored.
+            self._set_ready()
 
     def _check_limits(self, properties: Properties | None) -> None:
         """MQTT 5 brokers say what they cannot do; better heard now than missed later."""
@@ -222,12 +223,12 @@ class Connection:
     ) -> None:
         for (name, wanted), reason in zip(self._filters.items(), reasons, strict=False):
             if reason.is_failure:
-                self._fail(Refused(f"{self.broker}: may not subscribe to {name!r} ({reason}); allow it at the broker"))
+                error = Refused(f"{self.broker}: may not subscribe to {name!r} ({reason}); allow it at the broker")
+                self._loop.call_soon(self.abort, error)  # paho may not be ended from within its own callback
                 return
             if reason.value < wanted:
                 log.warning("%s: QoS %s granted for %r instead of %s", self.broker, reason.value, name, wanted)
-        if not self._ready.done():
-            self._ready.set_result(None)
+        self._set_ready()
 
     def _on_publish(
         self, client: Client, data: object, mid: int, reason: ReasonCode, properties: Properties | None
@@ -329,6 +330,10 @@ class Connection:
         if self._client.loop_misc() not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_CONN_LOST):
             self.abort(Unreachable(f"{self.broker}: the connection is gone"))
         self._tick = self._loop.call_later(_TICK, self._beat)
+
+    def _set_ready(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
 
     def _fail(self, error: AmrError) -> None:
         if not self._ready.done():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -204,6 +205,23 @@ async def test_a_defect_of_the_parser_costs_one_message_and_is_told(mosquitto: M
         await until(lambda: len(door.waiting) == 2)
     assert [delivery.rejects[0].reason for delivery, _ in door.waiting[:1]] == ["parser_failed"]
     assert door.waiting[0][0].rejects[0].raw == b"boom"
+
+
+async def test_a_backlog_larger_than_what_is_held_does_not_look_like_a_silent_broker(mosquitto: Mosquitto) -> None:
+    """The queued messages come before the SUBACK, which is not read while we hold too much."""
+    broker = Broker.from_url(mosquitto.url, patience=timedelta(seconds=1))
+    async with subscribed(broker, HeldDoor(), grace=0.1):
+        pass
+    await publish_all(mosquitto.url, [bytes([65 + place]) * 100_000 for place in range(60)])
+    door = HeldDoor()
+    async with subscribed(broker, door, grace=0.1, most_bytes=1_000_000) as subscriber:
+        await asyncio.sleep(1.5)
+        assert subscriber.connected.is_set()
+        while subscriber.counts.acknowledged < 60:
+            door.settle(len(door.waiting))
+            await asyncio.sleep(0.01)
+        assert subscriber.counts.connections == 1
+        assert subscriber.counts.messages == 60
 
 
 async def test_reading_stops_when_too_much_is_held(mosquitto: Mosquitto) -> None:
