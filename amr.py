@@ -52,6 +52,7 @@ from simulators.street import Street
 from simulators.street_fleet import HISTORY_POINT, fleet_text, history_lines
 from storage import fleet, tokens
 from storage.database import Database, DatabaseSettings, open_database
+from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, polled_lines
 from storage.held import Parse
 from storage.migrate import migrate
@@ -125,6 +126,10 @@ class Settings(BaseSettings):
         """Raises Misconfigured when no collector could work with this line."""
         return line_link(line, load_catalog(self.catalog))
 
+    def desk(self) -> contextlib.AbstractAsyncContextManager[Desk]:
+        """The stored fleet, for an engineer who adds a meter."""
+        return open_desk(self)
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -140,6 +145,7 @@ app.add_typer(simulators.cli.app)
 app.add_typer(collectors.format_cli.app, name="format")
 app.add_typer(collectors.cli.catalog, name="catalog")
 app.add_typer(collectors.cli.meter, name="meter")
+app.add_typer(collectors.cli.line, name="line")
 collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
 collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
 collectors.cli.meter.command("unknown")(storage.cli_strangers.unknown_meters)

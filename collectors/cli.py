@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from collectors.cli_add import add_meter
 from collectors.cli_line import line
 from collectors.cli_meter import meter
 from collectors.cli_words import Own, console, errors, fail, load
@@ -21,6 +22,7 @@ from ingest.errors import AmrError
 __all__ = ["catalog", "line", "meter"]
 
 catalog = typer.Typer(no_args_is_help=True, help="Meter models: what they say and whether a file of yours is right.")
+meter.command("add")(add_meter)
 
 
 @catalog.command("list")

@@ -21,6 +21,7 @@ from collectors.decode import serial_number
 from collectors.identity import same_serial, swapped, without_owner
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
 from collectors.link import Answer, Link, Silent
+from collectors.meter_model import Model
 from collectors.meter_plan import MeterPlan, Step, take
 from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked, question
 from ingest.delivery import Reject
@@ -109,6 +110,10 @@ class ModbusLink:
                 start = 2 + 2 * (register.address - step.block.address)
                 found[register.channel] = pdu[start : start + 2 * register.words]
         return found
+
+    def model_of(self, meter: Polled) -> Model:
+        """What the catalogue says of the meter. Misconfigured for an unknown model or a bad unit."""
+        return self._plan(meter).model
 
     async def serial(self, meter: Polled) -> str | None:
         """What the meter says its serial number is; None when its model has no register for it, or it states none."""

@@ -143,3 +143,8 @@ class Ownership:
             async with asyncio.timeout(self._tick):  # not wait_for: in Python 3.11 it may swallow a cancellation
                 await self._wake.wait()
         self._wake.clear()
+
+
+async def claim_line(conn: psycopg.AsyncConnection[Any], line: str) -> bool:
+    """Take one line for as long as this session lasts; False when a collector has it."""
+    return await (await conn.execute(_CLAIM, {"names": [line]})).fetchone() is not None
