@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from collectors.clock import Clock
-from collectors.link import Answer, Door, LineDown, Link, Silent
+from collectors.link import Answer, Door, LineDown, Link, Silent, Spare
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of
 from collectors.schedule import SPREAD, phase
@@ -46,8 +46,10 @@ class Owner:
         *,
         spread: timedelta = SPREAD,
         rng: Callable[[], float] = random.random,
+        spare: Spare | None = None,
     ) -> None:
         self.line = line
+        self._spare = spare
         self._link = link
         self._door = door
         self._clock = clock or Clock()
@@ -103,13 +105,32 @@ class Owner:
         now = self._clock.now()
         turn = self._turns.next(now)
         if turn is None and not self._questions:
-            await self._rest()
+            if not await self._spend():
+                await self._rest()
         elif self._open or await self._reopen():
             if self._questions:
                 await self._answer_question()
             elif turn:
                 self._turns.take(turn)
                 await self._poll(turn, now)
+
+    async def _spend(self) -> bool:
+        """Give the time until the next poll to whoever asks memories; True when it was taken.
+
+        That a memory does not answer says nothing of the meter: its polls do.
+        """
+        spare, now = self._spare, self._clock.now()
+        if spare is None or not self._open or (spare.ready_at is not None and now < spare.ready_at):
+            return False
+        answering = [turn.meter for turn in self._turns if not turn.health.failures]
+        try:
+            delivery = await spare.use(self._link, answering, min(self._turns.instants(), default=None))
+        except LineDown as error:
+            await self._lost(error)
+        else:
+            if delivery is not None:
+                await self._deliver(delivery)
+        return True
 
     async def _poll(self, turn: Turn, now: datetime) -> None:
         meter = turn.meter
@@ -216,6 +237,8 @@ class Owner:
         instants = self._turns.instants()
         if self._reopen_at is not None:
             instants = [self._reopen_at, *(instant for instant in instants if instant > now)]
+        elif self._open and self._spare is not None and self._spare.ready_at is not None:
+            instants.append(self._spare.ready_at)
         until = min(instants, default=now + timedelta(hours=1))
         self._woken.clear()
         with contextlib.suppress(TimeoutError):

@@ -13,7 +13,7 @@ from typing import Self
 
 from collectors.clock import Clock
 from collectors.line import Owner, report
-from collectors.link import Door, Link
+from collectors.link import Door, Link, Spare
 from collectors.patience import Patience
 from collectors.poll import contact
 from collectors.schedule import SPREAD
@@ -44,8 +44,10 @@ class Lines:
         patience: Patience | None = None,
         *,
         spread: timedelta = SPREAD,
+        make_spare: Callable[[Line], Spare | None] | None = None,
     ) -> None:
         self._door = door
+        self._make_spare = make_spare
         self._make_link = make_link
         self._clock = clock or Clock()
         self._patience = patience or Patience()
@@ -93,7 +95,8 @@ class Lines:
             done = await self._door.put(Delivery(f"line:{polled.line.name}", contacts=contacts))
             done.add_done_callback(partial(report, polled.line.name))
             return
-        owner = Owner(polled.line, link, self._door, self._clock, self._patience, spread=self._spread)
+        spare = self._make_spare(polled.line) if self._make_spare else None
+        owner = Owner(polled.line, link, self._door, self._clock, self._patience, spread=self._spread, spare=spare)
         owner.update(polled.meters)
         task = asyncio.create_task(_stay(owner), name=f"line {polled.line.name}")
         self._running[polled.line.name] = _Running(owner, task)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -66,4 +66,18 @@ class Door(Protocol):
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         """Waits for room, returns a future that is done after the commit."""
+        ...
+
+
+class Spare(Protocol):
+    """What a line does with the time nobody needs: `collectors.filling.Backfill`."""
+
+    ready_at: datetime | None
+    """When there may be something to do next; None: at once."""
+
+    async def use(self, link: Link, meters: Sequence[Polled], until: datetime | None) -> Delivery | None:
+        """Do one thing that is surely over before `until`; None when there was none, no time, or no result.
+
+        `meters` are those that answered when they were asked last. Raises LineDown only.
+        """
         ...
