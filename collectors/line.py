@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from collectors.clock import Clock
 from collectors.link import Answer, Door, LineDown, Link, Silent, Spare
@@ -58,6 +59,7 @@ class Owner:
         self._rng = rng
         self._turns = Turns()
         self._questions: deque[tuple[Polled, asyncio.Future[Answer]]] = deque()
+        self._called: deque[tuple[str, asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]]]] = deque()
         self._woken = asyncio.Event()
         self._open = False
         self._reopen_at: datetime | None = None
@@ -88,6 +90,17 @@ class Owner:
         self._woken.set()
         return await answer
 
+    async def poll_now(self, serial: str) -> tuple[datetime, Outcome]:
+        """Poll one meter of this line ahead of the schedule; gives the instant and, after the commit, the outcome.
+
+        Raises what the poll failed with. It counts like any other poll: a failure is told by a contact too.
+        """
+        called: asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]] = asyncio.get_running_loop().create_future()
+        self._called.append((serial, called))
+        self._woken.set()
+        at, stored = await called
+        return at, await asyncio.shield(stored)
+
     async def run(self) -> None:
         """Serve the line until cancelled; then hang up."""
         self._turns.requeue(self._clock.now())
@@ -96,20 +109,22 @@ class Owner:
             while True:
                 await self._turn()
         finally:
-            while self._questions:
-                self._questions.popleft()[1].cancel()
+            for waiting in self._take_waiting():
+                waiting.cancel()
             await self._link.close()
 
     async def _turn(self) -> None:
-        """One step: a question, else the meter whose turn it is, else a rest."""
+        """One step: a question, a meter that is called for, else the one whose turn it is, else a rest."""
         now = self._clock.now()
         turn = self._turns.next(now)
-        if turn is None and not self._questions:
+        if turn is None and not self._questions and not self._called:
             if not await self._spend():
                 await self._rest()
         elif self._open or await self._reopen():
             if self._questions:
                 await self._answer_question()
+            elif self._called:
+                await self._poll_called(now)
             elif turn:
                 self._turns.take(turn)
                 await self._poll(turn, now)
@@ -132,18 +147,40 @@ class Owner:
                 await self._deliver(delivery)
         return True
 
-    async def _poll(self, turn: Turn, now: datetime) -> None:
+    async def _poll_called(self, now: datetime) -> None:
+        serial, called = self._called.popleft()
+        if called.done():
+            return
+        turn = self._turns.of(serial)
+        if turn is None:
+            called.set_exception(NotFound(f"meter {serial!r} is not on line {self.line.name}"))
+            return
+        try:
+            result = await self._poll(turn, now)
+        except asyncio.CancelledError:
+            called.cancel()
+            raise
+        if called.done():
+            return
+        if isinstance(result, AmrError):
+            called.set_exception(result)
+        else:
+            called.set_result((now, result))
+
+    async def _poll(self, turn: Turn, now: datetime) -> asyncio.Future[Outcome] | AmrError:
+        """Read a meter and deliver; gives the commit to come, or what is wrong."""
         meter = turn.meter
         turn.due = turn.regular(now)
         try:
             answer = await self._link.read(meter)
         except AmrError as error:
             await self._failed(turn, now, error)
-            return
+            return error
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
         self._turns.place(turn)
-        await self._deliver(delivery_of(turn.origin, meter, now, answer))
+        stored = await self._deliver(delivery_of(turn.origin, meter, now, answer))
+        return answer.problem or stored
 
     async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
         """Tell that a poll failed, and when the meter is tried again."""
@@ -199,11 +236,10 @@ class Owner:
         return False
 
     async def _tell_waiting(self, error: AmrError) -> None:
-        """Every meter that is due and cannot be asked has failed this period, once; questions fail at once."""
-        while self._questions:
-            question = self._questions.popleft()[1]
-            if not question.done():
-                question.set_exception(error)
+        """Every meter that is due and cannot be asked has failed this period, once; who waits for one hears it now."""
+        for waiting in self._take_waiting():
+            if not waiting.done():
+                waiting.set_exception(error)
         now, contacts = self._clock.now(), []
         for turn in self._turns:
             if turn.due <= now and (turn.told is None or turn.told <= now):
@@ -211,6 +247,14 @@ class Owner:
                 contacts.append(contact(turn.meter, now, error))
         if contacts:
             await self._deliver(Delivery(f"line:{self.line.name}", contacts=contacts))
+
+    def _take_waiting(self) -> list[asyncio.Future[Any]]:
+        """Everybody who waits for an answer, taken out of the queues."""
+        waiting: list[asyncio.Future[Any]] = [one for _, one in self._questions]
+        waiting += [one for _, one in self._called]
+        self._questions.clear()
+        self._called.clear()
+        return waiting
 
     async def _answer_question(self) -> None:
         meter, answer = self._questions.popleft()
@@ -227,9 +271,10 @@ class Owner:
         if not answer.done():
             answer.set_result(read)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         done = await self._door.put(delivery)
         done.add_done_callback(self._report)
+        return done
 
     async def _rest(self) -> None:
         """Until anything is to be done or somebody wakes us; never long, the clock may be corrected."""
