@@ -15,10 +15,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from collectors.exact import Unfit, energy, instant, number, obis, read_json, serial, shown, write_json
-from ingest.delivery import Delivery, Reject
+from ingest.delivery import Reject
 from ingest.model import Reading
-
-OWN_FILTER = "amr/v1/+/readings"
 
 LARGEST_PAYLOAD = 4 << 20
 """Bytes of one message that are still parsed: about 40 000 readings. A parsed tree takes up to 60 times as much."""
@@ -64,14 +62,6 @@ def too_large(payload: bytes, cut: int = 0) -> Parsed | None:
         return None
     kept = f"; the first {len(payload)} are kept" if cut else ""
     return refused(payload, Unfit("too_large", f"{size} bytes in one message{kept}; send at most {LARGEST_PAYLOAD}"))
-
-
-def parse(message: Message) -> Delivery:
-    """A message in our own JSON as a delivery of the gateway its topic names."""
-    parsed = too_large(message.payload, message.cut) or read_own(message.payload)
-    levels = message.topic.split("/")
-    gateway = levels[2] if len(levels) == 4 else message.topic  # never None, which would mean "trusted"
-    return Delivery(f"mqtt:{message.topic}", parsed.readings, parsed.rejects, raw=message.payload, gateway=gateway)
 
 
 def read_own(payload: bytes) -> Parsed:

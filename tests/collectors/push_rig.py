@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from collectors.broker import Broker
-from collectors.payload import OWN_FILTER, parse
+from collectors.formats_in_use import load_formats
 from collectors.subscriber import Door, Subscriber
 from ingest.delivery import Delivery, Outcome
 from ingest.intake import Intake
@@ -26,7 +26,8 @@ GATEWAY = "tp-101"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WAIT = 20.0
 
-FILTERS = {OWN_FILTER: 1}
+FORMATS = load_formats()
+FILTERS = FORMATS.filters
 
 
 def message(serial: str, first: int, count: int = 1) -> bytes:
@@ -103,7 +104,7 @@ async def intake_on(database: Database, **options: Any) -> AsyncIterator[Intake]
 @contextlib.asynccontextmanager
 async def subscribed(broker: Broker, door: Door, **options: Any) -> AsyncIterator[Subscriber]:
     """A subscriber to our own JSON, connected."""
-    subscriber = Subscriber(broker, FILTERS, parse, door, **options)
+    subscriber = Subscriber(broker, FILTERS, FORMATS.parse, door, **options)
     async with running(subscriber.run()):
         await asyncio.wait_for(subscriber.connected.wait(), WAIT)
         yield subscriber

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.payload import LARGEST_PAYLOAD, MOST_REJECTS, Message, Parsed, parse, read_own
+from collectors.formats_in_use import load_formats
+from collectors.payload import LARGEST_PAYLOAD, MOST_REJECTS, Message, Parsed, read_own
 from ingest.channel import to_micro
 from ingest.model import Reading
 
 GOOD = '{"meter":"100","channel":"1.8.0","at":"2026-11-20T00:00:00+04:00","value":"12345.678"}'
 AT = datetime(2026, 11, 19, 20, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+parse = load_formats().parse
 
 
 def parsed(*elements: str) -> Parsed:

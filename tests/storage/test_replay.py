@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collectors.formats_in_use import Formats, load_formats
-from collectors.payload import Message, parse
+from collectors.payload import Message
 from ingest.delivery import Delivery, Fate, Reject
 from ingest.errors import NotFound
 from ingest.intake import Intake
@@ -33,7 +33,7 @@ TOPIC = "amr/v1/gw-1/readings"
 
 
 def own(topic: str, payload: bytes, received_at: datetime) -> Delivery:
-    return parse(Message(topic, payload, received_at))
+    return load_formats().parse(Message(topic, payload, received_at))
 
 
 def reading_with(formats: Formats) -> Parse:
