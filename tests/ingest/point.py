@@ -83,6 +83,10 @@ class Point:
         ]
         return consumption(stretches, cuts, policy)
 
+    def counter(self, channel: str, cuts: Sequence[datetime]) -> Counter:
+        """What the cuts need of one register of the only meter."""
+        return self._counter(self.stays[0], channel, cuts, dense=False, slots=())
+
     def _counter(
         self, stay: Stay, channel: str, cuts: Sequence[datetime], dense: bool, slots: Sequence[Slot]
     ) -> Counter:
