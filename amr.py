@@ -28,6 +28,7 @@ import collectors.format_cli
 import simulators.cli
 import storage.cli
 import storage.cli_audit
+import storage.cli_requests
 import storage.cli_strangers
 import storage.quarantine_cli
 import storage.storage_cli
@@ -41,8 +42,8 @@ from collectors.payload import Message
 from collectors.push import receive
 from collectors.serial_link import line_link
 from ingest.csv_file import deliveries
-from ingest.delivery import Fate
-from ingest.errors import AmrError, Misconfigured, StoreUnavailable
+from ingest.delivery import Fate, Outcome
+from ingest.errors import AmrError, Misconfigured, NotFound, StoreUnavailable
 from ingest.intake import Intake
 from ingest.model import Line, PolledLine, Quality, RegisterSpec
 from simulators.broker import EmbeddedBroker
@@ -59,6 +60,7 @@ from storage.migrate import migrate
 from storage.overview import Glance, overview
 from storage.ownership import Ownership
 from storage.readings import PostgresStore
+from storage.request_service import Elsewhere, RequestService
 
 log = logging.getLogger("amr")
 out = Console()
@@ -148,6 +150,7 @@ app.add_typer(collectors.cli.meter, name="meter")
 app.add_typer(collectors.cli.line, name="line")
 collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
 collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
+collectors.cli.meter.command("ask")(storage.cli_requests.ask_meter)
 collectors.cli.meter.command("unknown")(storage.cli_strangers.unknown_meters)
 collectors.cli.meter.command("foreign")(storage.cli_strangers.foreign_meters)
 collectors.cli.meter.command("adopt")(storage.cli_strangers.adopt_meter)
@@ -261,9 +264,19 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
             async with changing:
                 await lines.update([known[name] for name in sorted(mine & known.keys())])
 
+        async def poll_now(line: str, serial: str) -> tuple[datetime, Outcome]:
+            owner = lines.owner(line)
+            if owner is None:
+                raise Elsewhere(f"line {line} is not owned here")
+            try:
+                return await owner.poll_now(serial)
+            except NotFound as error:  # the fleet changed, and this line hears of it in a moment
+                raise Elsewhere(str(error)) from error
+
         changing = asyncio.Lock()
+        requests = RequestService(database, ownership.name, lambda: mine & known.keys(), poll_now)
         try:
-            await asyncio.gather(follow_fleet(), follow_locks())
+            await asyncio.gather(follow_fleet(), follow_locks(), requests.run())
         finally:
             await lines.update([])
             with contextlib.suppress(StoreUnavailable):  # then its locks die with the session
