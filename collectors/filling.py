@@ -120,8 +120,7 @@ class Backfill:
         await self._look(meters, began)
         filling = self._next(meters, began, until)
         if filling is None:
-            looks = [one.look_at for one in self._fillings.values()]
-            self.ready_at = max(min(looks, default=began + LOOK_AGAIN), began + BREATH)
+            self.ready_at = max(self._again(meters, began, until), began + BREATH)
             return None
         try:
             return await self._ask(link, filling, began)
@@ -129,6 +128,13 @@ class Backfill:
             ended = self._now()
             filling.cost = max(ended - began, filling.cost * 3 / 4)
             self.ready_at = ended + (ended - began) * (1 / self._share - 1)
+
+    def _again(self, meters: Sequence[Polled], now: datetime, until: datetime | None) -> datetime:
+        """When to come again: after the poll that left no room, or when the store is to be looked at."""
+        fillings = [self._fillings[meter.serial] for meter in meters]
+        if until is not None and any(one.questions for one in fillings):
+            return until
+        return min((one.look_at for one in fillings), default=now + LOOK_AGAIN)
 
     async def _look(self, meters: Sequence[Polled], now: datetime) -> None:
         """Plan anew for the meters whose time has come."""

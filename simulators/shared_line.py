@@ -1,8 +1,14 @@
-"""A line with meters of several protocols: every station hears everything, each answers what it knows. Pure."""
+"""A line with meters of several protocols: every station hears everything, each answers what it knows.
+
+Between two frames there is a pause, by which stations that cannot tell a foreign frame's length know its end.
+"""
 
 from collections.abc import Sequence
+from time import monotonic
 
 from simulators.framing import Reply, Station
+
+_PAUSE_SECONDS = 0.0015
 
 
 class SharedLine:
@@ -10,6 +16,7 @@ class SharedLine:
 
     def __init__(self, stations: Sequence[Station]) -> None:
         self._stations = tuple(stations)
+        self._last = 0.0
 
     @property
     def baud(self) -> int | None:
@@ -18,6 +25,10 @@ class SharedLine:
 
     def hear(self, data: bytes) -> list[Reply]:
         """What goes back."""
+        now = monotonic()
+        if now - self._last > _PAUSE_SECONDS:
+            self.silence()
+        self._last = now
         return [reply for station in self._stations for reply in station.hear(data)]
 
     def silence(self) -> None:
