@@ -24,16 +24,19 @@ from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import ConsumptionOut
 from ingest import consumption as engine
-from ingest.calendar_cuts import Step, cuts
+from ingest.calendar_cuts import Step, cuts, shifted
 from ingest.channel import is_counter, unit_of
-from ingest.consumption import Amount, Stretch
+from ingest.consumption import Amount, Policy, Stretch
 from ingest.model import worst
 from storage.history import StoredReading
+from storage.points import Seen
+from storage.statistics import months
 from storage.stretches import stretches
 
 router = APIRouter(tags=["consumption"], route_class=CabinetRoute)
 
 StepName = Literal["half-hour", "hour", "day", "month", "year"]
+Gaps = Literal["missing", "distribute", "substitute"]
 _MANY = 1_000
 _SHORTEST = {
     Step.HALF_HOUR: timedelta(minutes=30),
@@ -51,6 +54,11 @@ class ConsumptionQuery(Input):
     until: When = Field(alias="to", description="the instant after the last")
     step: StepName = "day"
     channel: Channel = "1.8.0"
+    gaps: Gaps = Field(
+        "missing",
+        description="What stands for intervals without grounds: nothing; the measured total spread evenly over them; "
+        "or, for months, also last year's month or an average. Always labelled among the reasons and never in `total`.",
+    )
 
 
 @router.get(
@@ -68,22 +76,27 @@ async def get_consumption(
     A consumer's range is cut to the dates of the contract.
     """
     async with here.page() as conn:
-        return json_answer(await consumption_of(conn, caller, code, query, here.settings.interval_limit))
+        return json_answer(await consumption_of(conn, caller, code, query, here.settings.interval_limit, here.now()))
 
 
-async def consumption_of(conn: Any, caller: Caller, code: str, query: ConsumptionQuery, most: int) -> dict[str, object]:
-    """The amounts of one point, as far as the caller may see them; `most` intervals at most."""
+async def consumption_of(
+    conn: Any, caller: Caller, code: str, query: ConsumptionQuery, most: int, now: datetime
+) -> dict[str, object]:
+    """The amounts of one point as known at `now`, as far as the caller may see them; `most` intervals at most."""
     step, channel = Step(query.step), query.channel
     if not is_counter(channel):
         raise invalid(Fault("channel", channel, "not_a_counter", known="1.8.0"))
     seen = await see(conn, caller, code)
     zone = seen.point.tz
     asked = make_range(query.since, query.until, zone)
-    _check_step(asked, step, most)
+    _check_step(asked, step, query.gaps, most)
     parts = visible(seen, asked)
-    computed = [await _amounts(conn, code, channel, part, step, zone) for part in parts]
+    computed = [await _amounts(conn, code, query, part, zone) for part in parts]
     if not any(item.known for item in computed):
         await check_channel_known(conn, seen, "channel", channel)
+    items = [amount for item in computed for amount in item.items]
+    if query.gaps == "substitute":
+        items = await _with_substitutes(conn, seen, channel, parts, items, now)
     span = Range(parts[0].since, parts[-1].until) if parts else asked
     return {
         "point": code,
@@ -95,8 +108,23 @@ async def consumption_of(conn: Any, caller: Caller, code: str, query: Consumptio
         "to": span.until.astimezone(zone),
         "as_of": as_of_json(await _newest(conn, code, channel, parts), zone),
         "total": _total([item.whole for item in computed], zone),
-        "items": [amount for item in computed for amount in item.items],
+        "items": items,
     }
+
+
+async def _with_substitutes(
+    conn: Any, seen: Seen, channel: str, parts: list[Range], items: list[dict[str, object]], now: datetime
+) -> list[dict[str, object]]:
+    """The same months, those without grounds substituted; never from readings of a time that may not be seen."""
+    zone = seen.point.tz
+    found: dict[object, dict[str, object]] = {}
+    for part in parts:
+        year_before = Range(shifted(part.since, Step.MONTH, -12, zone), part.until)
+        if visible(seen, year_before) != [year_before]:
+            continue
+        amounts = await months(conn, seen.point.code, channel, part.since, part.until, now=now)
+        found.update({(one.begin, one.end): amount_json(one, zone) for one in amounts})
+    return [found.get((item["from"], item["to"]), item) if item["amount"] is None else item for item in items]
 
 
 class _Computed(NamedTuple):
@@ -123,7 +151,9 @@ def amount_json(amount: Amount, zone: ZoneInfo) -> dict[str, object]:
     }
 
 
-def _check_step(asked: Range, step: Step, most: int) -> None:
+def _check_step(asked: Range, step: Step, gaps: Gaps, most: int) -> None:
+    if gaps == "substitute" and step is not Step.MONTH:
+        raise invalid(Fault("gaps", gaps, "months_only"))
     length = asked.until - asked.since
     if length < _SHORTEST[step]:
         raise invalid(Fault("step", step.value, "step_too_long"))
@@ -131,17 +161,18 @@ def _check_step(asked: Range, step: Step, most: int) -> None:
         raise invalid(Fault("step", step.value, "too_many_intervals", most=most))
 
 
-async def _amounts(conn: Any, code: str, channel: str, part: Range, step: Step, zone: ZoneInfo) -> _Computed:
-    edges = cuts(part.since, part.until, step, zone)
-    found = (await stretches(conn, code, [channel], edges))[channel]
+async def _amounts(conn: Any, code: str, query: ConsumptionQuery, part: Range, zone: ZoneInfo) -> _Computed:
+    edges = cuts(part.since, part.until, Step(query.step), zone)
+    found = (await stretches(conn, code, [query.channel], edges))[query.channel]
+    policy = Policy(distribute=query.gaps == "distribute")
     if len(edges) < _MANY:
-        return _compute(found, edges, zone)
-    return await asyncio.to_thread(_compute, found, edges, zone)  # a year of half-hours must not stop everybody else
+        return _compute(found, edges, policy, zone)
+    return await asyncio.to_thread(_compute, found, edges, policy, zone)  # a year of half-hours must not stop others
 
 
-def _compute(found: Sequence[Stretch], edges: Sequence[datetime], zone: ZoneInfo) -> _Computed:
+def _compute(found: Sequence[Stretch], edges: Sequence[datetime], policy: Policy, zone: ZoneInfo) -> _Computed:
     [whole] = engine.consumption(found, [edges[0], edges[-1]])
-    items = [amount_json(amount, zone) for amount in engine.consumption(found, edges)]
+    items = [amount_json(amount, zone) for amount in engine.consumption(found, edges, policy)]
     return _Computed(any(stretch.counters for stretch in found), whole, items)
 
 

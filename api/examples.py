@@ -67,6 +67,26 @@ _CONSUMPTION = {
     "total": _AMOUNT,
     "items": [_AMOUNT],
 }
+_FIGURES = {
+    "amount": _AMOUNT,
+    "average_per_day": "7.25",
+    "maximum_day": _AMOUNT,
+    "zones": [
+        {"channel": "1.8.1", "amount": "5", "share": "0.6897"},
+        {"channel": "1.8.2", "amount": "2.25", "share": "0.3103"},
+    ],
+}
+_STATISTICS = {
+    "point": "flat-12",
+    "zone": "Europe/Samara",
+    "channel": "1.8.0",
+    "unit": "kWh",
+    "as_of": _AS_OF,
+    "month_to_date": _FIGURES,
+    "previous_month": _FIGURES,
+    "same_month_last_year": None,
+    "completeness": "0.98",
+}
 _SUBMITTED = {
     "point": "flat-12",
     "meter": "SDM630-0001",
@@ -123,6 +143,8 @@ ANSWERS: Mapping[str, Any] = {
     "getLatestReadings": _LATEST,
     "getLatestReadingsOfPoints": {"items": [_LATEST]},
     "submitReadings": _SUBMITTED,
+    "getStatistics": _STATISTICS,
+    "getStatisticsOfPoints": {"items": [_STATISTICS]},
     "getConsumption": _CONSUMPTION,
     "getConsumptionOfPoints": {"items": [_CONSUMPTION]},
     "listCodes": {

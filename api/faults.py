@@ -157,6 +157,12 @@ FAULTS: Mapping[str, FaultText] = {
         "choose a shorter step or a longer range",
         "возьмите шаг короче или период длиннее",
     ),
+    "months_only": _text(
+        "substitutes exist for months only",
+        "замещение есть только для месяцев",
+        "ask with step month, or for another way with gaps",
+        "запросите с шагом month или выберите другое значение gaps",
+    ),
     "bad_cursor": _text(
         "not a cursor of this list",
         "это не курсор этого списка",

@@ -258,6 +258,46 @@ class ConsumptionOut(Output):
     items: list[AmountOut]
 
 
+class ZoneShareOut(Output):
+    """One tariff zone in a period, and its share of all zones (0 to 1)."""
+
+    channel: str = Field(pattern=CHANNEL, examples=["1.8.1"])
+    amount: DecimalText | None
+    share: DecimalText | None
+
+
+class FiguresOut(Output):
+    """One period. Averages are of 24 measured hours; the greatest day is null where no day is known without doubt."""
+
+    amount: AmountOut
+    average_per_day: DecimalText | None
+    maximum_day: AmountOut | None
+    zones: list[ZoneShareOut] = Field(description="tariff zones; empty where the meter has none")
+
+
+class StatisticsOut(Output):
+    """The figures of one channel as of its last reading. A period that may not be seen is null.
+
+    `completeness` is the share of this month so far that is measured.
+    """
+
+    point: str
+    zone: str
+    channel: str = Field(pattern=CHANNEL, examples=["1.8.0"])
+    unit: str = Field(examples=["kWh"])
+    as_of: AsOf | None
+    month_to_date: FiguresOut | None
+    previous_month: FiguresOut | None
+    same_month_last_year: FiguresOut | None
+    completeness: DecimalText
+
+
+class StatisticsOfPoints(Output):
+    """The figures of several points, in the order they were asked for."""
+
+    items: list[StatisticsOut]
+
+
 class ConsumptionOfPoints(Output):
     """Consumption of several points, in the order they were asked for."""
 

@@ -15,7 +15,8 @@ from api.fields import Input
 from api.readings import latest_json
 from api.responses import errors
 from api.route import CabinetRoute
-from api.schemas import ConsumptionOfPoints, LatestOfPoints
+from api.schemas import ConsumptionOfPoints, LatestOfPoints, StatisticsOfPoints
+from api.statistics import StatisticsQuery, statistics_of
 
 router = APIRouter(route_class=CabinetRoute)
 MOST_POINTS = 100
@@ -28,6 +29,12 @@ _Points = Annotated[
 
 class LatestQuery(Input):
     """Which points."""
+
+    points: _Points
+
+
+class SeveralFigures(StatisticsQuery):
+    """Which points, which energy."""
 
     points: _Points
 
@@ -54,6 +61,22 @@ async def get_latest(query: Annotated[LatestQuery, Query()], here: Here, caller:
 
 
 @router.get(
+    "/statistics",
+    tags=["consumption"],
+    operation_id="getStatisticsOfPoints",
+    summary="The figures of several points",
+    response_model=StatisticsOfPoints,
+    responses=errors(404),
+)
+async def get_statistics(query: Annotated[SeveralFigures, Query()], here: Here, caller: Asking) -> Response:
+    """In the order asked for. One point that is not visible makes the whole answer 404 and is named."""
+    now = here.now()
+    async with here.page() as conn:
+        items = [await statistics_of(conn, caller, code, query.channel, now) for code in query.points]
+    return json_answer({"items": items})
+
+
+@router.get(
     "/consumption",
     tags=["consumption"],
     operation_id="getConsumptionOfPoints",
@@ -66,7 +89,7 @@ async def get_consumption(query: Annotated[SeveralQuery, Query()], here: Here, c
 
     One point that is not visible makes the whole answer 404 and is named.
     """
-    most = here.settings.interval_limit // len(query.points)
+    most, now = here.settings.interval_limit // len(query.points), here.now()
     async with here.page() as conn:
-        items = [await consumption_of(conn, caller, code, query, most) for code in query.points]
+        items = [await consumption_of(conn, caller, code, query, most, now) for code in query.points]
     return json_answer({"items": items})

@@ -25,6 +25,8 @@ OPERATIONS = {
     "submitReadings": ("post", "/api/v1/points/{code}/readings"),
     "getLatestReadingsOfPoints": ("get", "/api/v1/readings/latest"),
     "getConsumptionOfPoints": ("get", "/api/v1/consumption"),
+    "getStatistics": ("get", "/api/v1/points/{code}/statistics"),
+    "getStatisticsOfPoints": ("get", "/api/v1/statistics"),
     "getConsumption": ("get", "/api/v1/points/{code}/consumption"),
 }
 
@@ -76,7 +78,7 @@ async def test_errors_are_declared_as_problem_documents(document: dict[str, Any]
 async def test_parameters_are_described_for_people(document: dict[str, Any]) -> None:
     parameters = document["paths"]["/api/v1/points/{code}/consumption"]["get"]["parameters"]
     by_name = {parameter["name"]: parameter for parameter in parameters}
-    assert by_name.keys() == {"code", "from", "to", "step", "channel"}
+    assert by_name.keys() == {"code", "from", "to", "step", "channel", "gaps"}
     assert by_name["from"]["required"]
     assert by_name["step"]["schema"]["enum"] == ["half-hour", "hour", "day", "month", "year"]
     assert by_name["channel"]["schema"]["pattern"]
