@@ -34,13 +34,14 @@ import storage.quarantine_cli
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
-from collectors.broker import Broker, Tls
+from collectors.broker import Broker
 from collectors.catalog import load_catalog, specs
 from collectors.formats_in_use import OWN, load_formats
 from collectors.lines import Lines
 from collectors.payload import Message
 from collectors.push import receive
 from collectors.serial_link import line_link
+from collectors.tls import Tls
 from ingest.csv_file import deliveries
 from ingest.delivery import Fate, Outcome
 from ingest.errors import AmrError, Misconfigured, NotFound, StoreUnavailable

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from collectors.tls import Tls
 from ingest.errors import Misconfigured
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """The CA file that signed the broker (None: the system's), and our own certificate and key, when it asks."""
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from collectors.broker import Broker, Tls
+from collectors.broker import Broker
 from collectors.frames import Frames, Publish, puback
-from ingest.errors import AmrError, Misconfigured, Refused, Unreachable
+from collectors.tls import context_of
+from collectors.two_writers import TwoWriters
+from ingest.errors import AmrError, Refused, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +49,6 @@ class _Fed(Client):
         return taken
 
 
-class _ClosedOnFailure(ssl.SSLSocket):
-    """paho forgets the socket of a handshake that failed; a broker that is tried for days must not cost one each."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
 class Connection:
     """One session with the broker, from CONNECT to the end of its socket. Lives in one event loop.
 
@@ -73,8 +64,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._frames = Frames(properties=broker.version == 5)
-        self._acks = bytearray()
-        self._paho_midway = False
+        self._writers = TwoWriters(self._write_packets)
         self._wired = False
         self._reading = False
         self._tick: asyncio.TimerHandle | None = None
@@ -106,7 +96,7 @@ class Connection:
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Tell the broker to forget these messages. Nothing happens when the connection is gone: they come again."""
         if not self.lost.done():
-            self._acks += puback(mids)
+            self._writers.add(puback(mids))
             self._write()
 
     def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> asyncio.Future[None]:
@@ -170,7 +160,7 @@ class Connection:
         client.username = broker.username
         client.password = broker.password
         if broker.tls is not None:
-            client.tls_set_context(_context(broker.tls))
+            client.tls_set_context(context_of(broker.tls))
         if broker.status_topic:
             client.will_set(broker.status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._on_connect
@@ -293,35 +283,25 @@ class Connection:
             self._received(self, messages)
 
     def _write(self) -> None:
-        """Send what paho and we have to send, never one within a half-sent packet of the other."""
         sock: Any = self._client.socket()
         if sock is None:
             return
-        if self._paho_midway:
-            self._write_paho()
-        if not self._paho_midway:
-            self._write_acks(sock)
-        if not self._acks and not self._paho_midway:
-            self._write_paho()
+        try:
+            more = self._writers.write(sock)
+        except OSError as e:
+            self.abort(_because(Unreachable(f"{self.broker}: the connection broke, {e}"), e))
+            return
         if self._client.socket() is None:
             return
-        if self._acks or self._paho_midway:
+        if more:
             self._loop.add_writer(sock, self._write)
         else:
             self._loop.remove_writer(sock)
 
-    def _write_paho(self) -> None:
+    def _write_packets(self) -> bool:
+        """paho's own packets; True when one of them is half-sent."""
         self._client.loop_write()
-        self._paho_midway = self._client.want_write()
-
-    def _write_acks(self, sock: Any) -> None:
-        try:
-            while self._acks:
-                del self._acks[: sock.send(self._acks)]
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
-        except OSError as e:
-            self.abort(_because(Unreachable(f"{self.broker}: the connection broke, {e}"), e))
+        return self._client.want_write()
 
     def _beat(self) -> None:
         """paho's clockwork: keep-alive."""
@@ -353,14 +333,3 @@ class Connection:
 def _because(error: AmrError, cause: BaseException) -> AmrError:
     error.__cause__ = cause
     return error
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
-        context.sslsocket_class = _ClosedOnFailure
-        if tls.certificate is not None:
-            context.load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as e:
-        raise Misconfigured(f"TLS files {tls}: {e}; write the paths of PEM files that can be read") from e
-    return context

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from collectors.broker import Broker, Tls
+from collectors.broker import Broker
 from collectors.frames import Publish
 from collectors.mqtt import Connection
 from collectors.payload import LARGEST_PAYLOAD
+from collectors.tls import Tls
 from ingest.errors import AmrError, Misconfigured, Refused, Unreachable
 from simulators.broker import EmbeddedBroker
 from simulators.mosquitto import Mosquitto
