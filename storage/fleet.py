@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from ingest.errors import StoreUnavailable
 from ingest.model import Line, Polled, PolledLine
+from storage.contacts import CONTACT
 from storage.database import Database
 from storage.fleet_difference import Difference, compare
 from storage.fleet_file import read_fleet
@@ -43,14 +44,14 @@ LEFT JOIN point p ON p.id = i.point_id
 ORDER BY l.name, m.serial
 """
 _OF_GATEWAY = "SELECT serial FROM meter WHERE gateway = %s"
-_SHOWN = """
+_SHOWN = f"""
 SELECT p.code, p.name, p.zone, m.serial, m.model, l.name, m.address, m.gateway, i.since, i.ct * i.vt,
        c.answered_at, c.failure
 FROM meter m
 LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
 FULL JOIN point p ON p.id = i.point_id
 LEFT JOIN line l ON l.id = m.line_id
-LEFT JOIN last_contact c ON c.meter_id = m.id
+LEFT JOIN {CONTACT} c ON true
 ORDER BY p.code NULLS LAST, m.serial
 """
 

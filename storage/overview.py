@@ -11,19 +11,20 @@ import psycopg
 
 from ingest.channel import from_micro
 from ingest.model import Quality, Source
+from storage.contacts import CONTACT
 
 # The newest reading of each source that is believed, or else of any: a probe of the key each.
-_OVERVIEW = """
+_OVERVIEW = f"""
 SELECT p.code, p.name, m.serial, m.model, coalesce(l.name, m.gateway) AS via, r.channel,
        x.taken_at, x.value, x.source, x.quality, c.answered_at, c.failure, c.failed_turns
 FROM point p
 LEFT JOIN installation i ON i.point_id = p.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
 LEFT JOIN meter m ON m.id = i.meter_id
 LEFT JOIN line l ON l.id = m.line_id
-LEFT JOIN last_contact c ON c.meter_id = m.id
+LEFT JOIN {CONTACT} c ON true
 LEFT JOIN register r ON r.meter_id = m.id AND r.channel LIKE '1.8._'
 LEFT JOIN LATERAL (
-    SELECT newest.* FROM unnest('{1,2,3,4,5,6}'::smallint[]) AS s(id)
+    SELECT newest.* FROM unnest('{{1,2,3,4,5,6}}'::smallint[]) AS s(id)
     CROSS JOIN LATERAL (
         SELECT taken_at, value, source, quality FROM reading
         WHERE register_id = r.id AND source = s.id AND reasons & 8 = 0 AND taken_at >= i.since

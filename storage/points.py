@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from ingest.model import MeteringPoint, Register
+from storage.contacts import CONTACT
 
 _POINT = "p.code, p.name, p.address, p.zone, p.category, p.official_code"
 
@@ -37,7 +38,7 @@ LEFT JOIN LATERAL (SELECT meter_id FROM installation
       AND coalesce(until, 'infinity') >= least(now(), v.until)
     ORDER BY since DESC LIMIT 1) i ON true
 LEFT JOIN meter m ON m.id = i.meter_id
-LEFT JOIN last_contact c ON c.meter_id = m.id AND (v.until IS NULL OR v.until > now())
+LEFT JOIN {CONTACT} c ON (v.until IS NULL OR v.until > now())
 ORDER BY p.code LIMIT %(limit)s
 """
 
@@ -48,7 +49,7 @@ LEFT JOIN LATERAL (SELECT meter_id FROM installation
     WHERE point_id = p.id AND since <= now() AND (until IS NULL OR until > now())
     ORDER BY since DESC LIMIT 1) i ON true
 LEFT JOIN meter m ON m.id = i.meter_id
-LEFT JOIN last_contact c ON c.meter_id = m.id
+LEFT JOIN {CONTACT} c ON true
 WHERE p.code > %(after)s
 ORDER BY p.code LIMIT %(limit)s
 """
@@ -58,7 +59,7 @@ SELECT m.id, m.serial, m.model, {_REMOTE}, i.since, i.until, i.ct, i.vt, {_CONTA
 FROM point p
 JOIN installation i ON i.point_id = p.id AND i.since <= %(at)s AND (i.until IS NULL OR i.until > %(at)s)
 JOIN meter m ON m.id = i.meter_id
-LEFT JOIN last_contact c ON c.meter_id = m.id
+LEFT JOIN {CONTACT} c ON true
 WHERE p.code = %(point)s
 """
 

@@ -1,0 +1,97 @@
+"""When a meter was last heard: a polled one by its last try, a pushed one by what its gateway brought."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from ingest.delivery import Contact, Delivery
+from ingest.intake import Intake
+from ingest.model import Reading, RegisterSpec
+from storage import fleet, points
+from storage.database import Database
+from storage.overview import overview
+from storage.points import Contacted
+from storage.readings import PostgresStore
+from tests.storage.rows import install
+
+REGISTERS = [RegisterSpec("1.8.0"), RegisterSpec("32.7.0", decimals=1)]
+HOUR = timedelta(hours=1)
+
+
+async def deliver(
+    database: Database, serial: str, *, at: datetime, now: datetime, gateway: str | None = "gw-1"
+) -> None:
+    """Two channels of a meter taken at an instant, received at another."""
+    intake = Intake(PostgresStore(database), now=lambda: now)
+    readings = [
+        Reading(serial, "1.8.0", at - timedelta(seconds=1), Decimal(5)),
+        Reading(serial, "32.7.0", at, Decimal(230)),
+    ]
+    await intake.accept(Delivery("mqtt:t", readings, gateway=gateway))
+
+
+async def contact(database: Database, serial: str) -> Contacted | None:
+    """The same in the card of a point, in the list, at a glance and in the fleet."""
+    async with database.connection() as conn:
+        found = await points.standing(conn, f"MP-{serial}", datetime.now(UTC))
+        listed = {one.meter: one.contact for one in (await points.page(conn, None, after="", limit=10))[0]}
+        glances = {one.meter: (one.answered_at, one.failure) for one in await overview(conn)}
+        shown = {one.meter: (one.answered_at, one.failure) for one in await fleet.show(conn)}
+    assert found
+    assert listed[serial] == found.contact
+    heard = (None, None) if found.contact is None else (found.contact.answered_at, found.contact.failure)
+    assert glances[serial] == heard
+    assert shown[serial] == heard
+    return found.contact
+
+
+async def test_a_pushed_meter_was_heard_when_its_newest_reading_came_in(database: Database) -> None:
+    await install(database, "m1", REGISTERS, gateway="gw-1")
+    await install(database, "m2", REGISTERS, gateway="gw-1")
+    now = datetime.now(UTC)
+    assert await contact(database, "m1") is None
+    await deliver(database, "m1", at=now - 2 * HOUR, now=now - HOUR)
+    await deliver(database, "m1", at=now - 9 * HOUR, now=now)
+    assert await contact(database, "m1") == Contacted(now - HOUR, now - HOUR, None, None, 0)
+    assert await contact(database, "m2") is None
+
+
+async def test_a_pushed_meter_that_fell_silent_is_overdue(database: Database) -> None:
+    await install(database, "m1", REGISTERS, gateway="gw-1")
+    long_ago = datetime.now(UTC) - timedelta(days=2)
+    await deliver(database, "m1", at=long_ago, now=long_ago)
+    found = await contact(database, "m1")
+    assert found
+    assert (found.answered_at, found.failure) == (long_ago, "overdue")
+    assert "gw-1" in (found.detail or "")
+    async with database.connection() as conn:
+        await conn.execute("UPDATE meter SET period = '1 day'")
+    found = await contact(database, "m1")
+    assert found
+    assert found.failure is None
+
+
+async def test_a_polled_meter_keeps_its_last_try(database: Database) -> None:
+    await install(database, "m1", REGISTERS)
+    now = datetime.now(UTC)
+    await deliver(database, "m1", at=now, now=now, gateway=None)
+    assert await contact(database, "m1") is None
+    tried = now - HOUR
+    await Intake(PostgresStore(database)).accept(
+        Delivery("modbus:a/1", contacts=[Contact("m1", tried, "timeout", "no answer")])
+    )
+    assert await contact(database, "m1") == Contacted(tried, None, "timeout", "no answer", 1)
+
+
+async def test_a_meter_that_moved_to_a_gateway_is_heard_through_it(database: Database) -> None:
+    await install(database, "m1", REGISTERS)
+    now = datetime.now(UTC)
+    await Intake(PostgresStore(database)).accept(
+        Delivery("modbus:a/1", contacts=[Contact("m1", now - HOUR, "timeout")])
+    )
+    async with database.connection() as conn:
+        await conn.execute("UPDATE meter SET gateway = 'gw-1'")
+    assert await contact(database, "m1") is None
+    await deliver(database, "m1", at=now, now=now)
+    assert await contact(database, "m1") == Contacted(now, now, None, None, 0)
