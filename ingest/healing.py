@@ -1,10 +1,10 @@
 """What only shows from further off than the judge looks: detours and stuck runs in one series of good readings. Pure.
 
-A series breaks into segments wherever a step is unexplained. A *detour* is a segment (or several) after which the
-counter is back near where it had been: zeros for a day, the values of another meter. It is left out. A *stuck run* repeats
-one value and ends in a jump that is too fast from its last repetition but possible from its first: only the first is
-kept. As in the judge, the cheapest story is taken, here over segments: a break costs more than any detour, and of two
-detours that exclude each other the shorter one is left out.
+A series is cut into segments wherever a raw step fell or was too fast. A *detour* is a segment (or several) after which
+the counter is back near where it had been: zeros for a day, the values of another meter. It is left out. A *stuck run*
+repeats one value and ends in a jump that is too fast from its last repetition but possible from its first: only the
+first is kept. As in the judge, the cheapest story is taken, here over segments: an unexplained step costs more than any
+detour, and of two detours that exclude each other the shorter one is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_DETOUR = span(timedelta(days=92))
 
 _BREAK = 1.0
 _STUCK = 0.5
-_MOST_SEGMENTS = 16
+_MOST_SEGMENTS = 32
 """A detour consists of at most so many segments less one."""
 
 
@@ -63,11 +63,10 @@ def _segments(marks: Sequence[Mark], limits: Limits, breaks: Sequence[int]) -> t
         before = kept[-1]
         fell = mark.value < before.value
         if fell or bisect_right(breaks, mark.at) > bisect_right(breaks, before.at):
-            step = advance(limits, mark.at - before.at, before.value, mark.value)
-            if step is None:
-                starts.append(len(kept))
-            elif fell and step == 0:
+            if fell and advance(limits, mark.at - before.at, before.value, mark.value) == 0:
                 mark = mark._replace(value=before.value)
+            else:
+                starts.append(len(kept))
         kept.append(mark)
     return kept, starts
 
@@ -90,6 +89,8 @@ def _link(
 ) -> _Link | None:
     last, first, end = marks[ends[earlier] - 1], marks[starts[number]], ends[earlier]
     if earlier == number - 1:
+        if advance(limits, first.at - last.at, last.value, first.value) is not None:
+            return _Link(0.0, end, None)
         run = _stuck_from(marks, starts[earlier], end, first.at - LONGEST_DETOUR)
         may_be_stuck = not limits.coarse and run < end - 1 and last.value < first.value
         if may_be_stuck and advance(limits, first.at - marks[run].at, last.value, first.value) is not None:

@@ -6,14 +6,14 @@ A series is what is judged together: the readings of one automatic source, or th
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.channel import from_micro
 from ingest.delivery import Fate, Verdict
-from ingest.judge import INTRINSIC, OUTSIDE, REACH, Limits, Look, look_at, quality_of
+from ingest.judge import INTRINSIC, OUTSIDE, REACH, Limits, Look, look_at, quality_of, troubled_steps
 from ingest.model import NO_REASON, Quality, Reason, Source
 
 Key = tuple[Source, int]
@@ -51,6 +51,8 @@ class Settlement(NamedTuple):
     watched: list[tuple[Source, int]]
     """Readings whose raw step falls or is too fast, believed or not: instants worth looking at beside any cut."""
     verdicts: dict[int, Verdict]
+    unwatched: Sequence[tuple[Source, int]] = ()
+    """Readings that were watched and need not be any more: others came between."""
 
 
 def written(settlement: Settlement) -> list[Row]:
@@ -116,8 +118,12 @@ def settle(
         refused = series.take(item)
         if refused is not None:
             verdicts[item.place] = refused
-    looks = _looks(limits, series.known, series.new, again) if counter else {}
-    return _write_up(series, looks, verdicts, overrule)
+    if not counter:
+        return _write_up(series, {}, verdicts, overrule)
+    looks = _looks(limits, series.known, series.new, again)
+    settlement = _write_up(series, looks, verdicts, overrule)
+    calmed = [key for key in _troubled(limits, stored) if key in looks and not looks[key].watch]
+    return settlement._replace(unwatched=calmed) if calmed else settlement
 
 
 def _conflict(before: int, now: int) -> Verdict:
@@ -132,7 +138,7 @@ def _looks(
     again: tuple[int, int] | None,
 ) -> dict[Key, Look]:
     """Look at the fresh readings and at the neighbours whose windows they entered."""
-    series = sorted((row.at, row.source, row.value) for row in known.values() if not row.reasons & OUTSIDE)
+    series = _by_time(known.values())
     times, values = [at for at, _, _ in series], [value for _, _, value in series]
     looks: dict[Key, Look] = {}
     for first, last in _windows(times, new, again):
@@ -140,6 +146,18 @@ def _looks(
         for (at, source, _), look in zip(series[first:last], window, strict=True):
             looks[source, at] = look
     return looks
+
+
+def _by_time(rows: Iterable[Row | Fresh]) -> list[tuple[int, Source, int]]:
+    """What can be a neighbour, as (instant, source, value)."""
+    return sorted((row.at, row.source, row.value) for row in rows if not row.reasons & OUTSIDE)
+
+
+def _troubled(limits: Limits, stored: Iterable[Row]) -> list[Key]:
+    """The stored readings whose raw step fell or was too fast before anything came between."""
+    series = _by_time(stored)
+    troubled = troubled_steps([at for at, _, _ in series], [value for _, _, value in series], limits)
+    return [(series[number][1], series[number][0]) for number in troubled]
 
 
 def _windows(times: list[int], new: Mapping[Key, Fresh], again: tuple[int, int] | None) -> list[tuple[int, int]]:

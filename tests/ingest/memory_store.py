@@ -212,6 +212,7 @@ class MemoryWork:
                 self.tables.superseded.append((key, self.tables.rows[key].value, author, by))
                 self.tables.rows[key] = after
             self.tables.watched |= {(register, source, at) for source, at in settlement.watched}
+            self.tables.watched -= {(register, source, at) for source, at in settlement.unwatched}
         for register, settlement, readings in changes:
             anew = {(row.source, row.at) for row in settlement.inserted}
             anew |= {(row.source, row.at) for _, row in settlement.superseded}

@@ -77,11 +77,20 @@ class Point:
         """Consumption between the cuts."""
         stretches = [
             Stretch(
-                stay.serial, stay.since, stay.until, stay.ratio, (self._counter(stay, channel, cuts, dense, slots),)
+                stay.serial,
+                stay.since,
+                stay.until,
+                stay.ratio,
+                tuple(self._counter(stay, name, cuts, dense, slots) for name in self._members(stay.serial, channel)),
             )
             for stay in self.stays
         ]
         return consumption(stretches, cuts, policy)
+
+    def _members(self, serial: str, channel: str) -> list[str]:
+        """The register of a channel, or the zones of a total without one."""
+        known = [name for meter, name in self.store.registers if meter == serial]
+        return [channel] if channel in known else [name for name in known if name.startswith(channel[:-1])]
 
     def counter(self, channel: str, cuts: Sequence[datetime]) -> Counter:
         """What the cuts need of one register of the only meter."""

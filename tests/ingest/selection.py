@@ -17,7 +17,7 @@ from ingest.judge import Limits, advance
 from ingest.model import Quality, Source
 from ingest.settle import Row
 
-BEYOND = 8
+BEYOND = 32
 
 
 class _Series:

@@ -64,6 +64,7 @@ def test_neither_order_nor_batches_nor_repeats_matter(sources: tuple[Source, ...
     rng, readings = some(seed, sources)
     straight, shuffled = delivered(readings), delivered(readings, rng)
     assert straight.history() == shuffled.history()
+    assert straight.store.tables.watched == shuffled.store.tables.watched
     cuts = hours(*cuts_over(rng, readings, 10))
     assert straight.amounts(cuts) == shuffled.amounts(cuts)
 
