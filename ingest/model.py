@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import IntEnum, IntFlag
 from zoneinfo import ZoneInfo
 
@@ -74,6 +74,8 @@ class Reason(IntFlag):
 
 NO_REASON = Reason(0)
 _LARGEST = Decimal(LARGEST_MICRO // MICRO)
+_ZERO = Decimal(0)
+_put = object.__setattr__
 
 
 def check_aware(name: str, instant: datetime) -> None:
@@ -90,7 +92,7 @@ def check_decimal(name: str, value: Decimal) -> None:
         raise ValueError(f"{name} {value} is not a finite number")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Reading:
     """The value of one register at an instant, before judgement.
 
@@ -108,7 +110,42 @@ class Reading:
     author: str | None = None
     note: str | None = None
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        meter: str,
+        channel: str,
+        taken_at: datetime,
+        value: Decimal,
+        source: Source = Source.AUTOMATIC,
+        captured_at: datetime | None = None,
+        author: str | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Written out, because tens of thousands are made a second: two thirds of what the generated one costs."""
+        put = _put
+        put(self, "meter", meter)
+        put(self, "channel", channel)
+        put(self, "taken_at", taken_at)
+        put(self, "value", value)
+        put(self, "source", source)
+        put(self, "captured_at", captured_at)
+        put(self, "author", author)
+        put(self, "note", note)
+        try:
+            # Nearly every reading passes here; the rules with their reasons are below.
+            if (
+                type(value) is Decimal
+                and _ZERO <= value <= _LARGEST
+                and taken_at.tzinfo is not None
+                and captured_at is None
+            ):
+                return
+        except InvalidOperation:  # NaN compares to nothing
+            pass
+        self._check()
+
+    def _check(self) -> None:
+        """Every rule, with its reason."""
         check_decimal("value", self.value)
         if self.taken_at.tzinfo is None:
             check_aware("taken_at", self.taken_at)
