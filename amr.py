@@ -264,6 +264,7 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
         async def apply_changes() -> None:
             async with changing:
                 await lines.update([known[name] for name in sorted(mine & known.keys())])
+            requests.look()
 
         async def poll_now(line: str, serial: str) -> tuple[datetime, Outcome]:
             owner = lines.owner(line)

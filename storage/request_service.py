@@ -55,23 +55,39 @@ class RequestService:
         self._poll = poll
         self._busy: dict[asyncio.Task[None], list[int]] = {}
         self._room = asyncio.Event()
+        self._woken = asyncio.Event()
 
-    async def run(self, *, every: float = 5.0) -> None:
-        """Until cancelled; what is in hand then is given back. `every`: seconds after which it looks without a notice,
-        because a line may have become ours."""
+    def look(self) -> None:
+        """Look now whether there is something to do: a line may have become ours."""
+        self._woken.set()
+
+    async def run(self, *, every: float = 10.0) -> None:
+        """Until cancelled; what is in hand then is given back. Looks every so many seconds, without a notice too."""
         try:
-            async with contextlib.aclosing(asked(self._database, every=every)) as notices:
-                async for number in notices:
-                    with contextlib.suppress(StoreUnavailable):  # the notices say so, and come again after it
-                        await self._serve(look_for_old=number is None)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(every), name="notices of reading requests")
+                tasks.create_task(self._serve_when_woken(), name="reading requests")
         finally:
             await self._leave()
 
-    async def _serve(self, *, look_for_old: bool) -> None:
+    async def _follow(self, every: float) -> None:
+        async with contextlib.aclosing(asked(self._database, every=every)) as notices:
+            async for number in notices:
+                if number is None:
+                    with contextlib.suppress(StoreUnavailable):
+                        async with self._database.connection() as conn:
+                            await expire(conn)
+                self.look()
+
+    async def _serve_when_woken(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            with contextlib.suppress(StoreUnavailable):  # who follows the notices says so, and wakes us after it
+                await self._serve()
+
+    async def _serve(self) -> None:
         """Take everything there is, waiting for room between."""
-        if look_for_old:
-            async with self._database.connection() as conn:
-                await expire(conn)
         while True:
             while len(self._busy) >= MOST:
                 self._room.clear()
