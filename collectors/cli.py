@@ -8,14 +8,19 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from collectors.catalog import read_model
 from collectors.cli_add import add_meter
 from collectors.cli_line import line
 from collectors.cli_meter import meter
+from collectors.cli_serial import rows
+from collectors.cli_serial import show_model as show_serial_model
 from collectors.cli_words import Own, console, errors, fail, load
 from collectors.decode import disagreements
 from collectors.meter_model import Model
-from collectors.model_file import BadModel, parse_model
+from collectors.model_file import BadModel
 from collectors.plan import TCP_COST, plan
+from collectors.serial_model import SerialModel
+from collectors.serial_model import disagreements as serial_disagreements
 from ingest.channel import unit_of
 from ingest.errors import AmrError
 
@@ -29,9 +34,12 @@ meter.command("add")(add_meter)
 def list_models(own: Own = None) -> None:
     """Every model that can be polled."""
     table = Table("model", "meter", "values", "reads", box=None)
-    for model in load(own).values():
+    known = load(own)
+    for model in known.values():
         reads = len(plan(model.registers, TCP_COST, model.max_registers, model.max_gap))
         table.add_row(model.slug, f"{model.manufacturer} {model.name}", str(len(model.registers)), str(reads))
+    for row in rows(known.serial.values()):
+        table.add_row(*row)
     console.print(table)
 
 
@@ -42,7 +50,12 @@ def show_model(
 ) -> None:
     """One model: its source, its registers, and how they are read."""
     try:
-        model = load(own).model(slug)
+        known = load(own)
+        serial = known.serial_model(slug)
+        if serial is not None:
+            show_serial_model(serial)
+            return
+        model = known.model(slug)
     except AmrError as error:
         raise fail(error) from error
     console.print(f"{model.manufacturer} {model.name}: {model.source}", soft_wrap=True, highlight=False)
@@ -56,19 +69,22 @@ def show_model(
 def check_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, <maker-model>.toml.")]) -> None:
     """Check a model file; every mistake is named with its line and what to do about it."""
     try:
-        model = parse_model(str(file), file.read_bytes())
+        model = read_model(str(file), file.read_bytes())
     except BadModel as bad:
         for mistake in bad.mistakes:
             errors.print(str(mistake), soft_wrap=True, highlight=False, markup=False)
         raise typer.Exit(1) from bad
     except OSError as error:
         raise fail(error) from error
-    wrong = list(disagreements(model))
+    wrong = list(serial_disagreements(model) if isinstance(model, SerialModel) else disagreements(model))
     for one in wrong:
         errors.print(one, soft_wrap=True, highlight=False, markup=False)
     if wrong:
         raise typer.Exit(1)
     samples = f"{len(model.samples)} samples agree" if model.samples else "no samples: add some from the manual"
+    if isinstance(model, SerialModel):
+        console.print(f"{file}: right; {len(model.specs)} values, {len(model.archives)} archives, {samples}")
+        return
     console.print(f"{file}: right; {len(model.registers)} registers, {len(model.sums)} sums, {samples}")
 
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,12 +17,15 @@ from typing import Annotated, Protocol
 
 import typer
 
-from collectors.catalog import load_catalog
+from collectors.catalog import Catalog, load_catalog
 from collectors.cli_meter import values_table
+from collectors.cli_serial import Password, values_of
 from collectors.cli_words import Baud, Kind, Parity, console, fail, line_of, say
 from collectors.fit import doubts, valued
 from collectors.identity import same_serial, swapped
 from collectors.modbus import ModbusLink
+from collectors.serial_kit import read_once as read_serial_once
+from collectors.serial_link import SerialLink
 from ingest.channel import is_counter
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Line, Polled
@@ -57,7 +60,7 @@ class Wanted:
 
     point: str
     line: str
-    unit: int
+    unit: str
     model: str
     serial: str | None
     zone: str
@@ -81,7 +84,7 @@ def add_meter(
     point: Annotated[str, typer.Option(help="Code of the metering point; a new one is made in the zone given.")],
     line: Annotated[str, typer.Option(help="Name of the line; a new one is made at the address given.")],
     model: Annotated[str, typer.Option(help="As `amr catalog list` names it.")],
-    unit: Annotated[int, typer.Option(help="The meter's Modbus unit id.")] = 1,
+    unit: Annotated[str, typer.Option(help="The meter's Modbus unit id, Меркурий or IEC 62056-21 address.")] = "1",
     address: Annotated[str | None, typer.Option(help="Of a new line: host:port, or the serial port's device.")] = None,
     kind: Kind = "modbus-tcp",
     baud: Baud = None,
@@ -91,12 +94,13 @@ def add_meter(
     period: Annotated[str, typer.Option(help="How often to read it, like 30m.")] = "30m",
     ct: Annotated[str, typer.Option(help="Current transformer ratio.")] = "1",
     vt: Annotated[str, typer.Option(help="Voltage transformer ratio.")] = "1",
+    password: Password = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: somebody has compared the values already.")] = False,
     author: Annotated[str | None, typer.Option(help="Who says so, for the record.")] = None,
 ) -> None:
     """Read a meter, show it for comparison with its display, and store it at its point with the opening reading."""
     wanted = Wanted(point, line, unit, model, serial, zone, period, ct, vt)
-    new = None if address is None else line_of(address, kind, baud=baud, parity=parity)
+    new = None if address is None else line_of(address, kind, baud=baud, parity=parity, password=password)
     try:
         asyncio.run(_add(context.obj, wanted, new, yes, author))
     except AmrError as error:
@@ -105,14 +109,18 @@ def add_meter(
 
 async def _add(settings: HasDesk, wanted: Wanted, new: Line | None, yes: bool, author: str | None) -> None:
     catalog = load_catalog(settings.catalog)
-    model = catalog.model(wanted.model)
+    serial = catalog.serial_model(wanted.model)
     async with settings.desk() as desk:
         async with desk.line(wanted.line) as stored:
             line = _line(wanted.line, stored, new)
-            read = await read_once(ModbusLink(line, catalog), wanted)
+            read = await (
+                _read_serial(line, catalog, wanted) if serial else read_once(ModbusLink(line, catalog), wanted)
+            )
         number = _number(wanted.serial, read.serial)
         say(f"serial number {number}" + ("" if read.serial else " (as given: the meter does not state one)"))
-        console.print(values_table(model, read.words))
+        console.print(
+            values_of(serial, read.values) if serial else values_table(catalog.model(wanted.model), read.words)
+        )
         for doubt in doubts(read.values):
             say(f"doubtful: {doubt}; is the model right?")
         if not yes:
@@ -124,7 +132,7 @@ async def _add(settings: HasDesk, wanted: Wanted, new: Line | None, yes: bool, a
 
 async def read_once(link: ModbusLink, wanted: Wanted) -> Read:
     """Open the line, read the meter whole, hang up."""
-    meter = Polled(f"unit {wanted.unit}", wanted.model, str(wanted.unit), timedelta(minutes=30))
+    meter = Polled(f"unit {wanted.unit}", wanted.model, wanted.unit, timedelta(minutes=30))
     try:
         await link.open()
         serial = await link.serial(meter)
@@ -132,6 +140,16 @@ async def read_once(link: ModbusLink, wanted: Wanted) -> Read:
         return Read(serial, words, valued(link.model_of(meter), words), datetime.now(UTC))
     finally:
         await link.close()
+
+
+async def _read_serial(line: Line, catalog: Catalog, wanted: Wanted) -> Read:
+    """The same of a meter with a protocol of its own; what it says of itself is shown beside its card."""
+    unchecked = replace(line, options={**line.options, "check_serial": False})
+    meter = Polled(f"{wanted.model} {wanted.unit}", wanted.model, wanted.unit, timedelta(minutes=30), wanted.zone)
+    answer, facts = await read_serial_once(SerialLink(unchecked, catalog), meter)
+    for name, value in facts.items():
+        say(f"{name}: {value}")
+    return Read(answer.serial, {}, dict(answer.values), datetime.now(UTC))
 
 
 def addition(wanted: Wanted, serial: str, read: Read, line: Line | None, *, new_point: bool) -> str:
@@ -143,7 +161,7 @@ def addition(wanted: Wanted, serial: str, read: Read, line: Line | None, *, new_
         tables.append(("line", {"name": line.name, "kind": line.kind, "address": line.address, **options}))
     if new_point:
         tables.append(("point", {"code": wanted.point, "zone": wanted.zone}))
-    reached = {"line": wanted.line, "address": str(wanted.unit), "period": wanted.period}
+    reached = {"line": wanted.line, "address": wanted.unit, "period": wanted.period}
     tables.append(("meter", {"serial": serial, "model": wanted.model, **reached}))
     ratios = {"ct": wanted.ct, "vt": wanted.vt}
     standing = {"point": wanted.point, "meter": serial, "since": read.at.replace(microsecond=0), **ratios}

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from collectors.budget import BUSY_SHARE, Budget, Load, budget
 from collectors.catalog import Catalog
+from collectors.cli_serial import Password, watch_serial
 from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, fail, line_of, load, say
 from collectors.line_settings import settings_of
 from collectors.watch import ask_in_turn, listen, polled_of
@@ -64,13 +65,19 @@ def watch_line(
     ] = False,
     every: Annotated[float, typer.Option(min=0.0, help="Seconds of rest after each round of questions.")] = 5.0,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after so long; left out, with Ctrl-C.")] = None,
+    password: Password = None,
     own: Own = None,
 ) -> None:
     """Show the frames on a line as they go, decoded. Without meters to ask it is only listened to."""
     try:
         catalog, meters = load(own), polled_of(meter or [])
-        watched = line_of(address, kind, baud=baud, parity=parity)
+        watched = line_of(address, kind, baud=baud, parity=parity, password=password)
         quiet = only_listen or not meters
+        others = [one for one in meters if catalog.serial_model(one.model) is not None]
+        if others and not quiet:
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(_for(watch_serial(watched, meters, catalog, every, _tell), seconds))
+            return
         work = listen(watched, meters, catalog, _tell) if quiet else ask_in_turn(watched, meters, catalog, every, _tell)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_for(work, seconds))

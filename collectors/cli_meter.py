@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from collectors.catalog import Catalog
+from collectors.cli_serial import Password, read_serial, scan_serial
 from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, errors, fail, line_of, load, say
 from collectors.fit import Fit, valued
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
@@ -33,20 +34,25 @@ _SPEEDS = (9600, 19200, 2400, 4800, 38400, 115200)
 def read_meter(
     model: Annotated[str, typer.Option(help="As `amr catalog list` names it.")],
     address: Address,
-    unit: Annotated[int, typer.Option(help="The meter's Modbus unit id.")] = 1,
+    unit: Annotated[str, typer.Option(help="The meter's Modbus unit id, Меркурий or IEC 62056-21 address.")] = "1",
     kind: Kind = "modbus-tcp",
     baud: Baud = None,
     parity: Parity = None,
     raw: Annotated[bool, typer.Option("--raw", help="Also the words, read in all four orders.")] = False,
+    password: Password = None,
     own: Own = None,
 ) -> None:
     """Read every register of one meter once, to compare with its display."""
     try:
         known = load(own)
+        serial = known.serial_model(model)
+        if serial is not None:
+            read_serial(known, line_of(address, kind, baud=baud, parity=parity), serial, unit, password)
+            return
         facts = known.model(model)
         link = ModbusLink(line_of(address, kind, baud=baud, parity=parity), known)
-        unit_of_meter("of the command line", str(unit), LineKind(kind))
-        polled = Polled(f"unit {unit}", model, str(unit), timedelta(minutes=30))
+        unit_of_meter("of the command line", unit, LineKind(kind))
+        polled = Polled(f"unit {unit}", model, unit, timedelta(minutes=30))
         table = values_table(facts, asyncio.run(_words(link, polled)), raw)
     except AmrError as error:
         raise fail(error) from error
@@ -63,6 +69,9 @@ def scan_line(
     ] = None,
     parity: Annotated[list[str] | None, typer.Option(help="N, E or O; may be repeated. Left out: N and E.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for each address.")] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="modbus, mercury or iec; may be repeated. Left out: modbus.")
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Go on with other speeds when somebody answered at one.")
     ] = False,
@@ -76,7 +85,10 @@ def scan_line(
         alike = [line]
         if settings_of(line).kind.is_serial:
             alike = tries(line, baud or _SPEEDS, parity or ("N", "E"))
-        found = asyncio.run(_scan(alike, wanted, known, everything))
+        spoken = protocol or ["modbus"]
+        found = asyncio.run(_scan(alike, wanted, known, everything)) if "modbus" in spoken else 0
+        if others := [one for one in spoken if one != "modbus"]:
+            found += asyncio.run(scan_serial(alike, others, wanted, known))
     except AmrError as error:
         raise fail(error) from error
     if not found:

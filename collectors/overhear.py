@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from collectors.crc import crc16
 from collectors.decode import decode
+from collectors.masking import shown
 from collectors.meter_model import Model
 from ingest.channel import unit_of
 from ingest.errors import Malformed
@@ -94,7 +95,7 @@ class Words:
     def heard(self, one: Heard) -> str:
         """A frame overheard."""
         if one.unit is None:
-            return f"no frame: {one.raw.hex(' ')}"
+            return f"no frame: {shown(one.raw)}"
         said = self.question(one.unit, one.pdu) if one.asks else self.answer(one.unit, one.pdu)
         return f"{said}   [{one.raw.hex(' ')}]"
 

@@ -35,12 +35,14 @@ def _utc_now() -> datetime:
 class SerialLink:
     """One serial line, direct or through a converter. What it learned of a meter outlives a lost connection."""
 
-    def __init__(self, line: Line, catalog: Catalog, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self, line: Line, catalog: Catalog, now: Callable[[], datetime] = _utc_now, bus: Bus | None = None
+    ) -> None:
         settings = settings_of(line)
+        self.catalog = catalog
         self._line = line
-        self._catalog = catalog
         self._check_serial = settings.check_serial
-        self._bus = Bus(line.name, settings)
+        self._bus = bus or Bus(line.name, settings)
         self._modbus = ModbusLink(line, catalog, self._bus)
         self._now = now
         self._known: dict[str, tuple[Known, _Speaker]] = {}
@@ -55,7 +57,7 @@ class SerialLink:
 
     async def read(self, meter: Polled) -> Answer:
         """Poll one meter in its own language."""
-        model = self._catalog.serial_model(meter.model)
+        model = self.catalog.serial_model(meter.model)
         if model is None:
             return await self._modbus.read(meter)
         async with self._talk(meter, model) as (talk, known):
@@ -63,7 +65,7 @@ class SerialLink:
 
     async def recall(self, meter: Polled, recall: Recall) -> Answer:
         """Ask a meter's memory. NotThere or Unsupported when it does not have it; other errors as `read`."""
-        model = self._catalog.serial_model(meter.model)
+        model = self.catalog.serial_model(meter.model)
         if model is None or (recall.kind is Kind.PROFILE and model.profile is None):
             raise Unsupported(f"model {meter.model} keeps no {recall.kind} archive that can be read")
         async with self._talk(meter, model) as (talk, known):
@@ -75,7 +77,7 @@ class SerialLink:
 
     async def facts(self, meter: Polled) -> dict[str, str]:
         """What a meter says of itself, to compare with its card: serial number, clock, ratios, constant."""
-        model = self._catalog.serial_model(meter.model)
+        model = self.catalog.serial_model(meter.model)
         if model is None:
             return {}
         async with self._talk(meter, model) as (talk, _):
