@@ -34,6 +34,8 @@ import storage.quarantine_cli
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
+from api.context import ApiSettings
+from api.identity import IdentitySettings
 from collectors.broker import Broker
 from collectors.catalog import load_catalog, specs
 from collectors.formats_in_use import OWN, load_formats
@@ -42,6 +44,7 @@ from collectors.payload import Message
 from collectors.push import receive
 from collectors.serial_link import line_link
 from collectors.tls import Tls
+from ingest.billing import Window
 from ingest.csv_file import deliveries
 from ingest.delivery import Fate, Outcome
 from ingest.errors import AmrError, Misconfigured, NotFound, StoreUnavailable
@@ -94,6 +97,15 @@ class Settings(BaseSettings):
     formats_folder: Path | None = Field(default=None, description="Folder with MQTT formats of your own")
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
+    cors_origins: str = Field(default="", description="Web origins whose pages may call the API, separated by commas")
+    rate: float = Field(default=50.0, ge=0, description="Requests a second for one token; 0 limits nobody")
+    burst: int = Field(default=200, ge=1, description="Requests of one token at once")
+    window_first: int = Field(default=15, ge=1, le=31, description="First day of the month to enter readings on")
+    window_last: int = Field(default=25, ge=1, le=31, description="Last day of the month to enter readings on")
+    jwt_issuer: str | None = Field(default=None, description="Identity provider whose JWTs are believed; none: no JWTs")
+    jwt_audience: str = Field(default="amr", description="Audience its JWTs must name")
+    jwt_jwks_url: str | None = Field(default=None, description="Where its public keys are")
+    jwt_public_key: Path | None = Field(default=None, description="Or its public key, a PEM file")
     catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
         default=None, description="DEBUG, INFO, WARNING or ERROR; none: INFO for services, WARNING for other verbs"
@@ -120,6 +132,20 @@ class Settings(BaseSettings):
         """Understands MQTT messages as the subscriber does: for what is replayed from quarantine."""
         formats = load_formats(self.format_names, self.formats_folder)
         return lambda topic, payload, received_at: formats.parse(Message(topic, payload, received_at))
+
+    def api(self) -> ApiSettings:
+        """What the deployment chose of the API. Misconfigured names a key that cannot be read."""
+        identity = None
+        if self.jwt_issuer is not None:
+            try:
+                pem = None if self.jwt_public_key is None else self.jwt_public_key.read_text()
+            except OSError as error:
+                wrong = f"AMR_JWT_PUBLIC_KEY {self.jwt_public_key}: {error.strerror}"
+                raise Misconfigured(f"{wrong}; name a PEM file") from error
+            identity = IdentitySettings(self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, pem)
+        origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+        window = Window(self.window_first, self.window_last)
+        return ApiSettings(rate=self.rate, burst=self.burst, origins=origins, identity=identity, window=window)
 
     def models(self) -> dict[str, tuple[RegisterSpec, ...]]:
         """The registers of every model of the catalogue, for whoever adds meters."""
@@ -288,7 +314,9 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
 async def _serve(settings: Settings) -> None:
     async with (
         service(settings) as (database, intake),
-        serving(create_app(database, intake), settings.http_host, settings.http_port) as served,
+        serving(
+            create_app(database, intake, settings=settings.api()), settings.http_host, settings.http_port
+        ) as served,
     ):
         log.info("serving %s/docs", served)
         await asyncio.Event().wait()
@@ -376,7 +404,7 @@ async def _demo(settings: Settings) -> None:
             collector = asyncio.create_task(collecting(settings, database, intake), name="collector")
             stack.push_async_callback(_end, collector)
             served = await stack.enter_async_context(
-                serving(create_app(database, intake), settings.http_host, settings.http_port)
+                serving(create_app(database, intake, settings=settings.api()), settings.http_host, settings.http_port)
             )
         _introduce(served, token, folder)
         with Live(console=out, refresh_per_second=1, screen=False) as live:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from ingest.errors import Busy
+from ingest.errors import Busy, FleetConflict
 from ingest.model import Line
 from storage import fleet
 from storage import migrate as migrations
@@ -49,10 +49,19 @@ class Desk:
             return code in (await load(conn, Mentioned(_NOTHING, frozenset({code}), _NOTHING))).points
 
     async def add(self, text: str, author: str | None) -> str:
-        """Apply a fleet file in one transaction; what became different, in words. Errors as of `fleet.apply`."""
+        """Apply a fleet file in one transaction; what became different, in words. Errors as of `fleet.apply`.
+
+        Adding takes nothing away: a FleetConflict when another meter's installation would have to change.
+        """
         settings = self._settings
         async with self._database.connection() as conn:
             difference = await fleet.apply(conn, text, settings.models(), check_line=settings.check_line, author=author)
+            taken = [item for item in difference.items if item.kind == "installation" and not item.added]
+            if taken:
+                raise FleetConflict(
+                    f"{taken[0].name}: another meter was put up there at the same moment; "
+                    "give another --point, or use `amr meter exchange`"
+                )
         return difference.text()
 
 

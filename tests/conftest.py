@@ -16,12 +16,24 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from simulators.mosquitto import MosquittoMissingError
 from storage.database import Database, DatabaseSettings, open_database
 from storage.embedded import EmbeddedServer
 from storage.migrate import migrate
+
+# Properties are looked for among the same examples in every run; a busy machine is no finding.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
 
 _SERVER = pytest.StashKey[str]()
 
