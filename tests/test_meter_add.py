@@ -83,7 +83,7 @@ async def test_a_point_keeps_its_zone_and_its_meter(add: Add, database: Database
         await asyncio.to_thread(add, *at(server, "--yes", "--zone", "Europe/Samara"))
         before = await exported(database)
         again = await asyncio.to_thread(add, *at(server, "--yes", "--unit", "6"))
-    assert again.exit_code == 1
+    assert again.exit_code == 1, again.output
     assert "MP-1" in again.stderr
     assert await exported(database) == before
 
