@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from collectors.line_settings import LineKind, LineSettings
 from collectors.link import LineDown, Silent
 from collectors.modbus_frames import Garbled
-from collectors.serial_port import SerialTransport, open_port
+from collectors.rfc2217 import open_remote
+from collectors.serial_port import open_port
 from collectors.wire import Wire
 from ingest.errors import AmrError, Busy, Refused
 
 _Answer = TypeVar("_Answer")
 _TALKATIVE = 2.0
 """A line that does not fall silent for this many seconds is hung up."""
+
+
+class Port(Protocol):
+    """A port whose speed can be changed while it is open."""
+
+    def set_speed(self, baud: int) -> None: ...
 
 
 class Bus:
@@ -29,7 +36,7 @@ class Bus:
         self.name = name
         self.settings = settings
         self._wire: Wire | None = None
-        self._transport: SerialTransport | None = None
+        self._port: Port | None = None
         self._shared = settings.kind is not LineKind.TCP
         self._ask_after: dict[Hashable, float] = {}
         self._free_at = 0.0
@@ -42,15 +49,15 @@ class Bus:
 
     def set_speed(self, baud: int) -> bool:
         """Change the speed of the line; False when only its far end could."""
-        if self._transport is None:
+        if self._port is None:
             return False
-        self._transport.set_speed(baud)
+        self._port.set_speed(baud)
         return True
 
     async def open(self) -> None:
         """Connect, and let the line settle. LineDown says why that failed."""
         self.close()
-        self._wire, self._transport = await connect(self.settings)
+        self._wire, self._port = await connect(self.settings)
         self._unsettled = self._shared
         self._free_at = asyncio.get_running_loop().time() + self.settings.connect_pause
 
@@ -58,7 +65,7 @@ class Bus:
         """Hang up."""
         if self._wire is not None:
             self._wire.close()
-            self._wire = self._transport = None
+            self._wire = self._port = None
 
     async def ask(
         self,
@@ -128,14 +135,16 @@ class Bus:
         return Silent(f"unit {who} did not answer within {patience:.2f} s")
 
 
-async def connect(settings: LineSettings) -> tuple[Wire, SerialTransport | None]:
-    """A wire to the line, and its port when it is one of this machine. Raises LineDown with the reason."""
+async def connect(settings: LineSettings) -> tuple[Wire, Port | None]:
+    """A wire to the line, and its port when we may change its speed. Raises LineDown with the reason."""
     wire = Wire()
-    port = None
+    port: Port | None = None
     try:
         async with asyncio.timeout(settings.connect_timeout):
             if settings.kind.is_serial:
                 port = await open_port(settings.serial_port, wire)
+            elif settings.kind is LineKind.RFC2217:
+                port = await open_remote(settings.host, settings.port, settings.serial_port, wire)
             else:
                 await asyncio.get_running_loop().create_connection(lambda: wire, settings.host, settings.port)
     except TimeoutError as error:
