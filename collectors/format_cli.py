@@ -31,7 +31,7 @@ _errors = Console(stderr=True)
 
 @app.command("list")
 def list_formats() -> None:
-    """Every format that comes with this service; AMR_MQTT_FORMATS names those in use."""
+    """Every format that comes with this service; AMR_FORMATS names those in use."""
     table = Table("format", "topics", "what it is", box=None)
     for name, one in sorted(presets().items()):
         table.add_row(name, "\n".join(topic.text for topic in one.topics), one.about)
