@@ -30,6 +30,7 @@ class Wire(asyncio.Protocol):
         self._waiter: asyncio.Future[object] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -51,9 +52,9 @@ class Wire(asyncio.Protocol):
         self._heard = b""
         self._find = find
         self._waiter = waiter = self._loop.create_future()
-        self._deadline = self._loop.time() + timeout
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._tick)
+        self._deadline = deadline = self._loop.time() + timeout
+        if self._timer is None or deadline < self._rings_at:
+            self._ring_at(deadline)
         self._transport.write(request)
         try:
             return cast(_Answer, await waiter)
@@ -115,6 +116,12 @@ class Wire(asyncio.Protocol):
             lost.__cause__ = exc
             self._waiter.set_exception(lost)
 
+    def _ring_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
+        self._rings_at = deadline
+
     def _tick(self) -> None:
         """One timer serves many questions: it looks whether the present one is overdue and sets itself again."""
         self._timer = None
@@ -122,6 +129,6 @@ class Wire(asyncio.Protocol):
         if waiter is None or waiter.done():
             return
         if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._tick)
+            self._ring_at(self._deadline)
             return
         waiter.set_exception(Silent("no answer in time"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from collectors.catalog import Catalog, load_catalog
 from collectors.link import Answer
 from ingest.delivery import Contact, Delivery, Outcome
 from ingest.model import Line, Polled
@@ -20,8 +22,10 @@ from simulators.unit import Unit
 
 AT = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
-PATIENCE = 10.0
-"""Real seconds a test waits for something that must come."""
+PATIENCE = 60.0
+"""Real seconds a test waits for something that must come, however busy the machine is."""
+IMPATIENT = "impatient"
+"""The slug of a model like eastron-sdm120, for meters that are meant to stay silent: asked so, they cost no time."""
 
 Script = Callable[[bytes], list[bytes | float | None]]
 """A request -> what the server does: send bytes, pause for seconds, or hang up (None)."""
@@ -61,6 +65,13 @@ async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - sockets of another task tell no event
             await asyncio.sleep(0.005)
+
+
+def patient_catalog(impatience: float = 0.2) -> Catalog:
+    """The catalogue with all the time in the world for every answer, and the impatient model."""
+    patient = {slug: replace(model, timeout=PATIENCE) for slug, model in load_catalog().items()}
+    hasty = replace(patient["eastron-sdm120"], slug=IMPATIENT, timeout=impatience)
+    return Catalog({**patient, IMPATIENT: hasty})
 
 
 def simulated(model: str, serial: str = "11000001", at: datetime = AT) -> Unit:

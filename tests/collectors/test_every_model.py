@@ -12,9 +12,10 @@ from collectors.modbus import ModbusLink
 from ingest.channel import is_counter
 from simulators.layouts import LAYOUTS
 from simulators.modbus import ModbusServer
-from tests.collectors.modbus_rig import AT, line_to, polled, simulated
+from tests.collectors.modbus_rig import AT, line_to, patient_catalog, polled, simulated
 
 CATALOG = load_catalog()
+PATIENT = patient_catalog()
 
 
 def test_every_model_is_simulated() -> None:
@@ -26,7 +27,7 @@ def test_every_model_is_simulated() -> None:
 async def test_what_is_polled_is_what_the_meter_shows(slug: str, kind: str) -> None:
     unit = simulated(slug)
     async with ModbusServer({7: unit}, kind=kind) as server:
-        link = ModbusLink(line_to(server, connect_pause=0.0, check_serial=True), CATALOG)
+        link = ModbusLink(line_to(server, connect_pause=0.0, check_serial=True), PATIENT)
         await link.open()
         answer = await link.read(replace(polled(7, slug), serial=unit.meter.serial))
         await link.close()
@@ -43,7 +44,7 @@ async def test_what_is_polled_is_what_the_meter_shows(slug: str, kind: str) -> N
 async def test_a_limit_of_the_line_is_kept() -> None:
     unit = simulated("eastron-sdm630")
     async with ModbusServer({7: unit}) as server:
-        link = ModbusLink(line_to(server, max_registers=10), CATALOG)
+        link = ModbusLink(line_to(server, max_registers=10), PATIENT)
         await link.open()
         answer = await link.read(polled(7, "eastron-sdm630"))
         await link.close()

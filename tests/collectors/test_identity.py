@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 
 from collectors import modbus
-from collectors.catalog import load_catalog
 from collectors.identity import same_serial
 from collectors.line import Owner
 from collectors.modbus import ModbusLink
@@ -17,10 +16,10 @@ from simulators.clock import Clock
 from simulators.events import Exchange
 from simulators.modbus import ModbusServer
 from simulators.unit import Unit
-from tests.collectors.modbus_rig import AT, Remembering, line_to, polled, scripted, simulated
+from tests.collectors.modbus_rig import AT, Remembering, line_to, patient_catalog, polled, scripted, simulated
 from tests.collectors.running import running
 
-CATALOG = load_catalog()
+CATALOG = patient_catalog()
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 
 from collectors import lines as lines_module
-from collectors.catalog import load_catalog
 from collectors.lines import Lines
 from collectors.link import Answer, Link
 from collectors.modbus import ModbusLink
 from ingest.model import Line, Polled, PolledLine
 from simulators.modbus import ModbusServer
-from tests.collectors.modbus_rig import Remembering, eventually, line_to, polled, simulated
+from tests.collectors.modbus_rig import Remembering, eventually, line_to, patient_catalog, polled, simulated
 
-CATALOG = load_catalog()
+CATALOG = patient_catalog()
 
 
 def modbus(line: Line) -> Link:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from collectors.catalog import Catalog, load_catalog
+from collectors.catalog import Catalog
 from collectors.crc import crc16
 from collectors.link import LineDown, Silent
 from collectors.meter_model import Kind, Model, ModelRegister
@@ -18,15 +19,27 @@ from ingest.model import Line
 from simulators.faults import Kind as Fault
 from simulators.modbus import ModbusServer
 from simulators.unit import Unit
-from tests.collectors.modbus_rig import AT, line_to, polled, scripted, simulated, values
+from tests.collectors.modbus_rig import (
+    AT,
+    IMPATIENT,
+    PATIENCE,
+    line_to,
+    patient_catalog,
+    polled,
+    scripted,
+    simulated,
+    values,
+)
 
-CATALOG = load_catalog()
+CATALOG = patient_catalog()
 BOTH = pytest.mark.parametrize("kind", ["modbus-tcp", "rtu-over-tcp"])
-QUICK = {"timeout": 0.15, "late": 0.3, "quiet": 0.02, "connect_pause": 0.0}
+QUICK = {"late": 0.3, "quiet": 0.02, "connect_pause": 0.0}
+HEARD = 1.5
+"""Seconds in which a damaged answer surely comes: what was heard is looked at when the patience ends."""
 
 
-async def opened(server: ModbusServer, **options: object) -> ModbusLink:
-    link = ModbusLink(line_to(server, **{**QUICK, **options}), CATALOG)
+async def opened(server: ModbusServer, catalog: Catalog = CATALOG) -> ModbusLink:
+    link = ModbusLink(line_to(server, **QUICK), catalog)
     await link.open()
     return link
 
@@ -52,10 +65,10 @@ def energy(unit: Unit) -> Decimal:
 async def test_a_fault_is_an_error_and_never_a_value(kind: str, fault: Fault, error: type[AmrError]) -> None:
     faulty, healthy = simulated("eastron-sdm120"), simulated("eastron-sdm120", "11000002")
     async with ModbusServer({5: faulty, 6: healthy}, kind=kind) as server:
-        link = await opened(server)
+        link = await opened(server, patient_catalog(0.2 if fault is Fault.DEAD else HEARD))
         faulty.break_with(fault)
         with pytest.raises(error):
-            await link.read(polled(5))
+            await link.read(polled(5, IMPATIENT))
         if fault is Fault.DISCONNECT:
             await link.open()
         assert (await link.read(polled(6))).values["1.8.0"] == energy(healthy)
@@ -75,28 +88,37 @@ async def test_noise_before_an_answer_does_not_hide_it() -> None:
 
 @BOTH
 async def test_a_late_answer_of_one_meter_is_not_taken_for_the_next(kind: str) -> None:
-    slow, quick = simulated("eastron-sdm120"), simulated("eastron-sdm120", "11000002")
-    async with ModbusServer({5: slow, 6: quick}, kind=kind) as server:
-        link = await opened(server)
-        slow.break_with(Fault.LATE, seconds=0.25)
+    """The late answer comes when the next meter is asked, and just before that one's own."""
+    late: list[bytes] = []
+
+    def answer(request: bytes) -> list[bytes | float | None]:
+        unit = request[6] if kind == "modbus-tcp" else request[0]
+        pdu = bytes((3, 4)) + (1000 * unit).to_bytes(4, "big")
+        rtu = bytes((unit,)) + pdu
+        frame = request[:4] + bytes((0, 7, unit)) + pdu if kind == "modbus-tcp" else rtu + crc16(rtu)
+        if unit == 5:
+            late.append(frame)
+            return []
+        return [*(late.pop() for _ in late[:]), frame]
+
+    async with scripted(answer, kind) as server:
+        link = ModbusLink(line_to(server, **QUICK), TWO_PLACES)
+        await link.open()
         with pytest.raises(Silent):
-            await link.read(polled(5))
-        quick.break_with(Fault.SLOW, seconds=0.14)
-        assert (await link.read(polled(6))).values["1.8.0"] == energy(quick)
+            await link.read(polled(5, "hasty"))
+        assert values(await link.read(polled(6, "two-places"))) == {"1.8.0": 6000, "2.8.0": 6000}
         await link.close()
 
 
-TWO_PLACES = Catalog(
-    {
-        "two-places": Model(
-            *("two-places", "Somebody", "Two places", "nowhere", 0),
-            registers=(
-                ModelRegister("1.8.0", 0, 3, Kind.UINT32, Decimal(1), "kWh"),
-                ModelRegister("2.8.0", 100, 3, Kind.UINT32, Decimal(1), "kWh"),
-            ),
-        )
-    }
+TWO = Model(
+    *("two-places", "Somebody", "Two places", "nowhere", 0),
+    registers=(
+        ModelRegister("1.8.0", 0, 3, Kind.UINT32, Decimal(1), "kWh"),
+        ModelRegister("2.8.0", 100, 3, Kind.UINT32, Decimal(1), "kWh"),
+    ),
+    timeout=PATIENCE,
 )
+TWO_PLACES = Catalog({"two-places": TWO, "hasty": replace(TWO, slug="hasty", timeout=0.2)})
 
 
 async def test_a_late_answer_of_the_same_meter_is_not_taken_for_another_register() -> None:
@@ -108,16 +130,15 @@ async def test_a_late_answer_of_the_same_meter_is_not_taken_for_another_register
         asked += 1
         address = int.from_bytes(request[2:4], "big")
         frame = bytes((5, 3, 4)) + (1000 + address).to_bytes(4, "big")
-        return [0.22 if asked == 1 else 0.03, frame + crc16(frame)]
+        return [0.5 if asked == 1 else 0.03, frame + crc16(frame)]
 
     async with scripted(answer, "rtu-over-tcp") as server:
-        link = ModbusLink(line_to(server, **QUICK), TWO_PLACES)
+        link = ModbusLink(line_to(server, **{**QUICK, "late": 3.0}), TWO_PLACES)
         await link.open()
-        meter = polled(5, "two-places")
         with pytest.raises(Silent):
-            await link.read(meter)
+            await link.read(polled(5, "hasty"))
         for _ in range(3):
-            assert values(await link.read(meter)) == {"1.8.0": 1000, "2.8.0": 1100}
+            assert values(await link.read(polled(5, "two-places"))) == {"1.8.0": 1000, "2.8.0": 1100}
         await link.close()
 
 
@@ -138,7 +159,7 @@ async def test_a_late_answer_on_tcp_is_told_by_its_transaction() -> None:
         link = ModbusLink(line_to(server, **QUICK), TWO_PLACES)
         await link.open()
         with pytest.raises(Silent):
-            await link.read(polled(5, "two-places"))
+            await link.read(polled(5, "hasty"))
         assert values(await link.read(polled(5, "two-places"))) == {"1.8.0": 1000, "2.8.0": 1000}
         await link.close()
 
@@ -149,7 +170,7 @@ async def test_an_answer_in_pieces_is_put_together() -> None:
         return [piece for at in range(len(frame)) for piece in (frame[at : at + 1], 0.001)]
 
     async with scripted(answer) as server:
-        link = ModbusLink(line_to(server, timeout=2.0), TWO_PLACES)
+        link = ModbusLink(line_to(server), TWO_PLACES)
         await link.open()
         assert values(await link.read(polled(5, "two-places"))) == {"1.8.0": 0, "2.8.0": 0}
         await link.close()
@@ -157,13 +178,13 @@ async def test_an_answer_in_pieces_is_put_together() -> None:
 
 async def test_a_line_that_talks_without_end_is_hung_up() -> None:
     def answer(request: bytes) -> list[bytes | float | None]:
-        return [b"\xff" * 50, 0.01] * 400
+        return [b"\xff" * 50, 0.01] * 1000
 
     async with scripted(answer, "rtu-over-tcp") as server:
-        link = ModbusLink(line_to(server, **QUICK), TWO_PLACES)
+        link = ModbusLink(line_to(server, **{**QUICK, "timeout": HEARD, "quiet": 1.0}), TWO_PLACES)
         await link.open()
         with pytest.raises(Malformed, match="no whole frame"):
-            await link.read(polled(5, "two-places"))
+            await link.read(polled(5, "hasty"))
         with pytest.raises(LineDown, match="does not fall silent"):
             await link.read(polled(6, "two-places"))
         await link.close()
@@ -286,11 +307,23 @@ async def test_a_link_that_is_not_open_says_so() -> None:
         await ModbusLink(Line("l", "modbus-tcp", "127.0.0.1:1"), CATALOG).read(polled(5))
 
 
+async def test_a_short_patience_after_a_long_one_is_kept() -> None:
+    unit = simulated("eastron-sdm120")
+    async with ModbusServer({5: unit}) as server:
+        link = await opened(server)
+        await link.read(polled(5))
+        unit.break_with(Fault.DEAD)
+        async with asyncio.timeout(PATIENCE / 2):
+            with pytest.raises(Silent):
+                await link.read(polled(5, IMPATIENT))
+        await link.close()
+
+
 async def test_a_peer_that_hangs_up_ends_the_wait_at_once() -> None:
     async with scripted(lambda request: [None]) as server:
-        link = ModbusLink(line_to(server, timeout=60.0), CATALOG)
+        link = ModbusLink(line_to(server, timeout=PATIENCE), CATALOG)
         await link.open()
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE / 2):
             with pytest.raises(LineDown, match="closed the connection"):
                 await link.read(polled(5))
         await link.close()

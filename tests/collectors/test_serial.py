@@ -8,6 +8,7 @@ import os
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from pymodbus.framer import FramerAscii
 from pymodbus.pdu import DecodePDU
 
-from collectors.catalog import load_catalog
+from collectors.catalog import Catalog
 from collectors.decode import decode
 from collectors.link import LineDown, Silent
 from collectors.modbus import ModbusLink
@@ -28,14 +29,19 @@ from simulators.faults import Kind as Fault
 from simulators.framing import RtuStation
 from simulators.serial_line import SerialLine
 from simulators.unit import Unit
-from tests.collectors.modbus_rig import AT, eventually, polled, simulated
+from tests.collectors.modbus_rig import AT, IMPATIENT, PATIENCE, eventually, patient_catalog, polled, simulated
 
-CATALOG = load_catalog()
-QUICK: dict[str, object] = {"timeout": 0.15, "late": 0.4, "quiet": 0.02, "connect_pause": 0.0, "check_serial": False}
+CATALOG = patient_catalog()
+HASTY = "hasty-abb"
+QUICK: dict[str, object] = {"late": 0.4, "quiet": 0.02, "connect_pause": 0.0, "check_serial": False}
+HEARD = 1.5
+"""Seconds in which a damaged answer surely comes: what was heard is looked at when the patience ends."""
 
 
-def link_to(path: str, kind: str = "modbus-rtu", **options: object) -> ModbusLink:
-    return ModbusLink(Line("tp-101", kind, path, {**QUICK, **options}), CATALOG)
+def link_to(path: str, kind: str = "modbus-rtu", impatience: float = 0.2, **options: object) -> ModbusLink:
+    patient = patient_catalog(impatience)
+    catalog = Catalog({**patient, HASTY: replace(patient["abb-b23"], slug=HASTY, timeout=0.15)})
+    return ModbusLink(Line("tp-101", kind, path, {**QUICK, **options}), catalog)
 
 
 def energy(unit: Unit) -> Decimal:
@@ -59,7 +65,7 @@ async def test_at_another_speed_nobody_answers() -> None:
         link = link_to(line.path, baud=9600)
         await link.open()
         with pytest.raises(Silent):
-            await link.read(polled(5))
+            await link.read(polled(5, IMPATIENT))
         await link.close()
 
 
@@ -77,11 +83,11 @@ async def test_at_another_speed_nobody_answers() -> None:
 async def test_a_fault_is_an_error_and_the_next_meter_is_read(fault: Fault, error: type[AmrError]) -> None:
     faulty, healthy = simulated("eastron-sdm120"), simulated("eastron-sdm120", "11000002")
     async with SerialLine(RtuStation({5: faulty, 6: healthy}), baud=38400) as line:
-        link = link_to(line.path, baud=38400)
+        link = link_to(line.path, impatience=0.2 if fault is Fault.DEAD else HEARD, baud=38400)
         await link.open()
         faulty.break_with(fault)
         with pytest.raises(error):
-            await link.read(polled(5))
+            await link.read(polled(5, IMPATIENT))
         assert (await link.read(polled(6))).values["1.8.0"] == energy(healthy)
         faulty.mend()
         assert (await link.read(polled(5))).values["1.8.0"] == energy(faulty)
@@ -98,7 +104,7 @@ async def test_a_late_answer_is_waited_out_before_its_meter_is_asked_again() -> 
             for number, unit in ((5, slow), (6, quick)):
                 # Talking at once on one wire spoils both frames: an error is right, another's value never.
                 with contextlib.suppress(Silent, Malformed):
-                    assert (await link.read(polled(number, "abb-b23"))).values == meant(unit)
+                    assert (await link.read(polled(number, HASTY))).values == meant(unit)
         slow.mend()
         assert (await link.read(polled(5, "abb-b23"))).values == meant(slow)
         assert (await link.read(polled(6, "abb-b23"))).values == meant(quick)
@@ -129,13 +135,13 @@ async def test_noise_before_an_answer_does_not_hide_it() -> None:
 async def test_an_adapter_that_is_unplugged_is_a_lost_line() -> None:
     line = SerialLine(RtuStation({5: simulated("eastron-sdm120")}))
     await line.start()
-    link = link_to(line.path, timeout=60.0)
+    link = link_to(line.path, timeout=PATIENCE)
     await link.open()
     reading = asyncio.create_task(link.read(polled(5)))
     await asyncio.sleep(0)
     await line.stop()
     with pytest.raises(LineDown):
-        await asyncio.wait_for(reading, 5.0)
+        await asyncio.wait_for(reading, PATIENCE / 2)
     with pytest.raises(LineDown):
         await link.open()
     await link.close()
