@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -126,17 +127,25 @@ async def test_a_greeting_changes_the_speed_of_the_far_port() -> None:
     ],
 )
 async def test_a_converter_that_does_not_is_named(says: bytes | None, told: str) -> None:
+    over = asyncio.Event()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if says is not None:
-            writer.write(says)
-            await reader.read(-1)
+        with contextlib.suppress(ConnectionError):
+            if says is not None:
+                writer.write(says)
+                await reader.read(-1)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     link = SerialLink(Line("tp-7", "rfc2217", f"127.0.0.1:{port}", {**QUICK, "connect_timeout": 0.2}), CATALOG)
     with pytest.raises(LineDown, match=told):
         await link.open()
+    async with asyncio.timeout(5):
+        await over.wait()
     server.close()
     await server.wait_closed()
 
