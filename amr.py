@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -63,8 +64,10 @@ from storage.held import Parse
 from storage.migrate import migrate
 from storage.overview import Glance, overview
 from storage.ownership import Ownership
+from storage.policy import StoragePolicy
 from storage.readings import PostgresStore
 from storage.request_service import Elsewhere, RequestService
+from storage.retention import retain_daily
 
 log = logging.getLogger("amr")
 out = Console()
@@ -106,6 +109,9 @@ class Settings(BaseSettings):
     jwt_audience: str = Field(default="amr", description="Audience its JWTs must name")
     jwt_jwks_url: str | None = Field(default=None, description="Where its public keys are")
     jwt_public_key: Path | None = Field(default=None, description="Or its public key, a PEM file")
+    keep_days: int = Field(default=1278, ge=0, description="Days all readings are kept, then one a day; 0: for ever")
+    compress_days: int = Field(default=45, ge=1, description="Days after which TimescaleDB compresses")
+    timescale: bool = Field(default=True, description="Use TimescaleDB where the server has it")
     catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
         default=None, description="DEBUG, INFO, WARNING or ERROR; none: INFO for services, WARNING for other verbs"
@@ -132,6 +138,12 @@ class Settings(BaseSettings):
         """Understands MQTT messages as the subscriber does: for what is replayed from quarantine."""
         formats = load_formats(self.format_names, self.formats_folder)
         return lambda topic, payload, received_at: formats.parse(Message(topic, payload, received_at))
+
+    @property
+    def storage(self) -> StoragePolicy:
+        """How the history is laid out and how long it is kept."""
+        keep = timedelta(days=self.keep_days) if self.keep_days else None
+        return StoragePolicy(keep, timedelta(days=self.compress_days), timescale=self.timescale)
 
     def api(self) -> ApiSettings:
         """What the deployment chose of the API. Misconfigured names a key that cannot be read."""
@@ -234,6 +246,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
             if not stopped:
                 raise
 
+    gc.set_threshold(100_000, 50, 1000)  # readings live for milliseconds: looking for cycles among them costs a fifth
     uvloop.run(stoppable())
 
 
@@ -242,7 +255,7 @@ async def service(settings: Settings) -> AsyncIterator[tuple[Database, Intake]]:
     """A database that is there and current, and the door before it; what was put is committed before it closes."""
     async with open_database(settings.database, wait=True) as database:
         if settings.database_url is None:  # a configured database is migrated by its owner
-            await migrate(database)
+            await migrate(database, settings.storage)
         intake = Intake(PostgresStore(database))
         door = asyncio.create_task(intake.run(), name="intake")
         try:
@@ -323,7 +336,8 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _collect(settings: Settings) -> None:
-    async with service(settings) as (database, intake):
+    async with service(settings) as (database, intake), asyncio.TaskGroup() as tasks:
+        tasks.create_task(retain_daily(database, settings.storage), name="retention")
         await collecting(settings, database, intake)
 
 

@@ -27,7 +27,7 @@ def migrate(context: typer.Context) -> None:
 
     async def work() -> None:
         async with open_database(context.obj.database) as database:
-            applied = await migrations.migrate(database)
+            applied = await migrations.migrate(database, context.obj.storage)
         console.print("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
 
     run(work())
