@@ -37,4 +37,3 @@ def micros_cursor(conn: psycopg.AsyncConnection[Any]) -> psycopg.AsyncCursor[tup
     cursor.format = pq.Format.BINARY
     cursor.adapters.register_loader("timestamptz", MicrosLoader)
     return cursor
-
