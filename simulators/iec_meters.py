@@ -12,7 +12,7 @@ from decimal import Decimal
 from simulators.breakable import Breakable
 from simulators.clock import Clock
 from simulators.faults import Fault
-from simulators.memory import at_midnight
+from simulators.memory import Display, at_midnight
 from simulators.meter import Meter
 
 Values = Mapping[str, Decimal]
@@ -112,6 +112,7 @@ class IecMeter(Breakable):
         super().__init__(clock, scenario)
         self.meter = meter
         self.model = model
+        self._display = Display(meter)
         self.address = address or meter.serial
         self.password = password
         self.speed = speed
@@ -142,11 +143,11 @@ class IecMeter(Breakable):
             return self._archive(name, argument, wall.date())
         if name not in self.model.names or argument:
             return None
-        return self._printed(name, name, self.meter.values(now))
+        return self._printed(name, name, self._display.at(now))
 
     def readout(self) -> str:
         """All registers, a line each."""
-        values = self.meter.values(self.clock.now())
+        values = self._display.at(self.clock.now())
         lines = [f"0.0.0({self.meter.serial})", *(f"{c}({values[c]:010.3f}*kWh)" for c in ZONES if c in values)]
         return "".join(f"{line}\r\n" for line in lines) + "!\r\n"
 

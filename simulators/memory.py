@@ -14,6 +14,22 @@ Off = Sequence[tuple[datetime, datetime]]
 """True instants from and until when the meter had no power."""
 
 
+class Display:
+    """What a meter shows, worked out once for each instant: one poll asks many times within a moment."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._at: datetime | None = None
+        self._values: dict[str, Decimal] = {}
+
+    def at(self, now: datetime) -> dict[str, Decimal]:
+        """Every channel at this whole second."""
+        now = now.replace(microsecond=0)
+        if now != self._at:
+            self._at, self._values = now, self._meter.values(now)
+        return self._values
+
+
 def true_instant(meter: Meter, wall: datetime) -> datetime:
     """When the meter's own clock showed this wall time (naive), by its drift."""
     shown = wall.replace(tzinfo=timezone(meter.offset))

@@ -10,7 +10,7 @@ from decimal import Decimal
 from simulators.breakable import Breakable
 from simulators.clock import Clock
 from simulators.faults import Fault
-from simulators.memory import at_midnight
+from simulators.memory import Display, at_midnight
 from simulators.mercury_packing import NOTHING, bcd_time, digits
 from simulators.meter import Meter
 
@@ -28,6 +28,7 @@ class Mercury206(Breakable):
     ) -> None:
         super().__init__(clock, scenario)
         self.meter = meter
+        self._display = Display(meter)
         self.tariffs = tariffs
 
     def answer(self, command: bytes) -> bytes | None:
@@ -37,7 +38,7 @@ class Mercury206(Breakable):
             case 0x21:
                 return bcd_time(self.meter.clock(now), "wHMSdmy")
             case 0x27:
-                return self._zones(self.meter.values(now))
+                return self._zones(self._display.at(now))
             case 0x2F:
                 return int(self.meter.serial_at(now)).to_bytes(4, "big")
             case 0x32:
@@ -64,6 +65,6 @@ class Mercury206(Breakable):
         return self._zones(at_midnight(self.meter, date(today.year - (month > today.month), month, 1)))
 
     def _momentary(self, now: datetime) -> bytes:
-        values = self.meter.values(now)
+        values = self._display.at(now)
         volts, amperes, watts = values["32.7.0"], values["31.7.0"], values["1.7.0"]
         return digits(int(volts * 10), 2) + digits(int(amperes * 100), 2) + digits(int(watts), 3)

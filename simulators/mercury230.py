@@ -11,7 +11,7 @@ from decimal import Decimal
 from simulators.breakable import Breakable
 from simulators.clock import Clock
 from simulators.faults import Fault
-from simulators.memory import Off, Profile, at_midnight
+from simulators.memory import Display, Off, Profile, at_midnight
 from simulators.mercury_packing import bcd_time, digits, energy, three
 from simulators.meter import Meter
 
@@ -46,6 +46,7 @@ class Mercury230(Breakable):
     ) -> None:
         super().__init__(clock, scenario)
         self.meter = meter
+        self._display = Display(meter)
         self.passwords = tuple(passwords)
         self.dated = dated
         self.constant = constant
@@ -102,9 +103,9 @@ class Mercury230(Breakable):
     def _energies(self, array: int, month: int, tariff: int, now: datetime) -> bytes:
         today = self.meter.clock(now).date()
         if array == 0:
-            return self._packed(self.meter.values(now), tariff)
+            return self._packed(self._display.at(now), tariff)
         if array == 6:
-            values = self.meter.values(now)
+            values = self._display.at(now)
             return b"".join(energy(values.get(phase)) for phase in ("21.8.0", "41.8.0", "61.8.0"))
         if array in (0xC, 0xD):
             return self._filed(today - timedelta(days=array - 0xC), tariff)
@@ -160,7 +161,7 @@ class Mercury230(Breakable):
         return bytes((BAD_COMMAND,))
 
     def _momentary(self, how: int, what: int, now: datetime) -> bytes:
-        values = self.meter.values(now)
+        values = self._display.at(now)
         channels, step = PHASES.get(what >> 4, ((), "1"))
         if what >> 4 == 0 and what >> 2 & 3:
             return bytes((BAD_COMMAND,))
