@@ -38,7 +38,7 @@ from api.cli import serving
 from api.context import ApiSettings
 from api.identity import IdentitySettings
 from collectors.broker import Broker
-from collectors.catalog import load_catalog, specs
+from collectors.catalog import load_catalog
 from collectors.formats_in_use import OWN, load_formats
 from collectors.lines import Lines
 from collectors.payload import Message
@@ -161,7 +161,7 @@ class Settings(BaseSettings):
 
     def models(self) -> dict[str, tuple[RegisterSpec, ...]]:
         """The registers of every model of the catalogue, for whoever adds meters."""
-        return {slug: specs(model) for slug, model in load_catalog(self.catalog).items()}
+        return load_catalog(self.catalog).specs()
 
     def check_line(self, line: Line) -> object:
         """Raises Misconfigured when no collector could work with this line."""
