@@ -1,0 +1,266 @@
+"""What polling costs: polls a second and CPU a poll, beside a bare client that exchanges the same frames in one run.
+
+    python -m bench.poll [--seconds 4] [--only NAME]
+
+The collector is the real one (lines, schedule, plans, decoding, deliveries) with a door that only counts, then the real
+door before PostgreSQL. The simulator is another process, so CPU a poll is the collector's alone; polls a second also
+depend on how fast the simulator answers. About 90 seconds; loopback only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import uvloop
+
+from bench.figure import Figure, record
+from bench.place import Options, open_place
+from bench.poll_bare import bare
+from bench.poll_meters import ENERGIES, MOMENTARY, SLUG, WORDS, catalog, served
+from collectors.clock import Clock
+from collectors.lines import Lines
+from collectors.modbus import modbus_link
+from ingest.delivery import Delivery, Outcome
+from ingest.intake import Intake
+from ingest.model import Line, Polled, PolledLine, RegisterSpec
+from storage.database import Database
+from storage.readings import PostgresStore
+
+PERIOD = timedelta(minutes=5)
+LIMIT = 120.0
+"""Seconds after which a round that does not end is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Polls, and the seconds and CPU seconds of this process they took."""
+
+    polls: int
+    seconds: float
+    cpu: float
+
+    @property
+    def micro(self) -> float:
+        """CPU microseconds a poll."""
+        return 1e6 * self.cpu / self.polls
+
+
+class Counting:
+    """A door that keeps nothing, and tells when so many polls came."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.failures = 0
+        self._awaited = 0
+        self._reached = asyncio.Event()
+        self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._done.set_result(Outcome())
+
+    async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
+        self.polls += 1
+        self.failures += delivery.contacts[0].failure is not None
+        if self.polls == self._awaited:
+            self._reached.set()
+        return self._done
+
+    async def until(self, polls: int) -> None:
+        """Wait for so many polls in all."""
+        self._awaited = polls
+        self._reached.clear()
+        if self.polls < polls:
+            async with asyncio.timeout(LIMIT):
+                await self._reached.wait()
+
+
+class Jumping(Clock):
+    """A clock that can be put on by a period: everybody is due at once, as when a collector has fallen behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = timedelta(hours=-12)  # the door doubts readings of the future
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+def fleet(port: int, connections: int, meters: int) -> list[PolledLine]:
+    """So many meters spread over the connections, each a line of its own."""
+    lines = []
+    for number in range(connections):
+        serials = range(number, meters, connections)
+        polled = tuple(Polled(f"b{serial:06}", SLUG, str(at % 247 + 1), PERIOD) for at, serial in enumerate(serials))
+        lines.append(PolledLine(Line(f"l{number}", "modbus-tcp", f"127.0.0.1:{port}"), polled))
+    return lines
+
+
+async def rounds(port: int, connections: int, seconds: float, channels: tuple[str, ...]) -> Spent:
+    """Rounds in which every meter is due at once, as when a collector fell behind; connections and plans stand."""
+    meters = connections * max(10, min(200, 10_000 // connections))
+    door, clock, known = Counting(), Jumping(), catalog(channels)
+    lines = fleet(port, connections, meters)
+    took = used = 0.0
+    async with Lines(door, lambda line: modbus_link(line, known), clock) as running:
+        await running.update(lines)
+        await door.until(meters)
+        while took < seconds:
+            clock.ahead += PERIOD
+            await running.update(lines)  # wakes the owners, which look at the clock then
+            begun, cpu = time.perf_counter(), time.process_time()
+            await door.until(door.polls + meters)
+            took, used = took + time.perf_counter() - begun, used + time.process_time() - cpu
+    assert not door.failures, f"{door.failures} polls failed"
+    return Spent(door.polls - meters, took, used)
+
+
+async def efficiency(port: int, seconds: float) -> None:
+    """Polls/s and CPU a poll for 1, 10, 100 and 1 000 connections, each beside the bare client."""
+    for connections in (1, 10, 100, 1000):
+        free = await bare(port, connections, seconds / 2)
+        ten = await rounds(port, connections, seconds, ENERGIES + MOMENTARY)
+        one = await rounds(port, connections, seconds / 2, (ENERGIES[0],))
+        name = f"poll of {WORDS} registers, {connections} connections"
+        record(
+            Figure(
+                *(f"{name}, rate", ten.polls / ten.seconds, "polls/s", free.polls / free.seconds),
+                detail="ceiling: the bare client's rate; simulator and client share the machine",
+            )
+        )
+        for values, ours in ((10, ten), (2, one)):
+            record(
+                Figure(
+                    *(f"{name}, {values} values, efficiency", 1e6 / ours.micro, "polls/CPU-s", 1e6 / free.micro),
+                    must="ratio at least 0.5",
+                    detail=f"{ours.micro:.1f} µs of CPU a poll, bare {free.micro:.1f} µs",
+                )
+            )
+
+
+async def idle(port: int, seconds: float) -> None:
+    """50 000 meters every 5 minutes over 1 000 connections: what is left of one core."""
+    meters, connections = 50_000, 1000
+    door, known, factor = Counting(), catalog(), 300 / seconds
+    clock = Clock(factor)
+    async with Lines(door, lambda line: modbus_link(line, known), clock) as running:
+        await running.update(fleet(port, connections, meters))
+        await door.until(meters)
+        before, cpu, began = door.polls, time.process_time(), time.perf_counter()
+        await door.until(before + meters)
+        spent = Spent(door.polls - before, time.perf_counter() - began, time.process_time() - cpu)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    record(
+        Figure(
+            *("50 000 meters every 5 minutes, 1 000 connections, idle", 100 * (1 - spent.cpu / 300), "%"),
+            must="at least 80",
+            detail=f"one round in {spent.seconds:.0f} s, hurried: {spent.polls} polls, {spent.cpu:.1f} s of CPU of "
+            f"300 s, {door.failures} failed, {memory:.0f} MiB at most in this process",
+        )
+    )
+
+
+async def stored(port: int, name: str, channels: tuple[str, ...], meters: int) -> None:
+    """Polled by saturated lines and committed: the third of three rounds, begun at an empty queue."""
+    known, connections = catalog(channels), 100
+    async with open_place(Options(), schema="amr_bench_poll") as place:
+        specs = tuple(register.spec for register in known[SLUG].registers)
+        await _make(place.database, meters, specs)
+        intake, clock = Intake(PostgresStore(place.database)), Jumping()
+        door = asyncio.create_task(intake.run())
+        counting = _Through(intake)
+        async with Lines(counting, lambda line: modbus_link(line, known), clock) as running:
+            lines = fleet(port, connections, meters)
+            await running.update(lines)
+            await counting.until(meters)
+            await intake.drain()
+            for number in (2, 3):
+                clock.ahead += PERIOD
+                await running.update(lines)
+                begun, cpu = time.perf_counter(), time.process_time()
+                await counting.until(number * meters)
+                await intake.drain()
+            seconds, used = time.perf_counter() - begun, time.process_time() - cpu
+        door.cancel()
+        await asyncio.gather(door, return_exceptions=True)
+        rows = await _count(place.database)
+        assert rows >= 3 * meters * (len(specs) - 1), f"{rows} rows"
+        record(
+            Figure(
+                *(f"meter reads stored, {name}", meters / seconds, "reads/s"),
+                must="at least 10 000",
+                detail=f"{len(specs)} values a read, {meters * len(specs) / seconds:.0f} values/s, "
+                f"{1e6 * used / meters:.0f} µs of CPU a read in this process, {place.kind}",
+            )
+        )
+
+
+class _Through(Counting):
+    """Counts on the way to the real door."""
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__()
+        self._intake = intake
+
+    async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
+        await super().put(delivery)
+        return await self._intake.put(delivery)
+
+
+_FLEET = """
+INSERT INTO point (code, zone) SELECT 'P' || g, 'UTC' FROM generate_series(0, %(last)s) g;
+INSERT INTO meter (serial, model) SELECT 'b' || lpad(g::text, 6, '0'), 'bench' FROM generate_series(0, %(last)s) g;
+INSERT INTO register (meter_id, channel, digits, decimals, max_rate)
+SELECT m.id, c.channel, c.digits, 3, NULL FROM meter m
+CROSS JOIN unnest(%(channels)s::text[], %(digits)s::int[]) AS c(channel, digits);
+INSERT INTO installation (point_id, meter_id, since)
+SELECT p.id, m.id, '2020-01-01Z' FROM point p JOIN meter m ON m.serial = 'b' || lpad(substr(p.code, 2), 6, '0');
+ANALYZE point, meter, register, installation;
+"""
+
+
+async def _make(database: Database, meters: int, specs: Sequence[RegisterSpec]) -> None:
+    asked = {"last": meters - 1, "channels": [one.channel for one in specs], "digits": [one.digits for one in specs]}
+    async with database.own_connection() as conn:
+        await psycopg.AsyncClientCursor(conn).execute(_FLEET, asked)
+
+
+async def _count(database: Database) -> int:
+    async with database.own_connection() as conn:
+        row = await (await conn.execute("SELECT count(*) FROM reading")).fetchone()
+    assert row
+    return int(row[0])
+
+
+PARTS = ("efficiency", "idle", "stored")
+
+
+async def run(seconds: float = 4.0, only: Sequence[str] = PARTS) -> None:
+    """All figures of polling; `seconds` is about how long each is measured."""
+    async with served() as port:
+        if "efficiency" in only:
+            await efficiency(port, seconds)
+        if "idle" in only:
+            await idle(port, 5 * seconds)
+        if "stored" in only:
+            await stored(port, "one counter and power", ("1.8.0",), int(1500 * seconds))
+            await stored(port, "ten values", ENERGIES + MOMENTARY, int(500 * seconds))
+
+
+def main() -> None:
+    """`python -m bench.poll`."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=4.0)
+    options.add_argument("--only", action="append", choices=PARTS)
+    given = options.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(run(given.seconds, given.only or PARTS))
+
+
+if __name__ == "__main__":
+    main()
