@@ -14,7 +14,7 @@ from ingest import intake as door
 from ingest.delivery import Contact, Delivery, Fate, Outcome, Reject
 from ingest.errors import Misconfigured, StoreRejected, StoreUnavailable
 from ingest.intake import Intake
-from ingest.model import IntervalReading, Quality, Reading, Reason, Source
+from ingest.model import NO_REASON, IntervalReading, Quality, Reading, Reason, Source
 from tests.ingest.memory_store import MemoryStore, MemoryWork, spec
 from tests.ingest.point import LATER, START, reading
 
@@ -265,6 +265,16 @@ async def test_another_writer_makes_the_batch_be_judged_thoroughly(store: Memory
     assert [row.quality for row in store.history("m1", "1.8.0")] == [Quality.GOOD] * 12 + [Quality.SUSPECT] + [
         Quality.GOOD
     ] * 2
+
+
+async def test_a_meter_that_is_not_put_up_yet_is_not_believed_however_regular_it_is() -> None:
+    store = MemoryStore()
+    store.install("m1", [spec()], since=START + timedelta(hours=20))
+    intake = opened(store)
+    for number in range(22):
+        await intake.accept(delivery(100 + number, first=number))
+    reasons = [row.reasons for row in store.history("m1", "1.8.0")]
+    assert reasons == [Reason.BEFORE_INSTALLATION] * 20 + [NO_REASON] * 2
 
 
 def test_a_queue_without_room_is_refused_by_name() -> None:
