@@ -1,10 +1,10 @@
-"""The readings next to given instants, the breaks near them, and where stuck runs began: one probe of the key each."""
+"""The breaks near given instants, and where stuck runs began: one probe of the key each."""
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -14,21 +14,17 @@ from ingest.consumption import Boundary
 from ingest.healing import LONGEST_DETOUR
 from ingest.judge import Limits, advance
 from ingest.model import Quality, Source
+from storage.boundaries import Ask
 from storage.instants import micros_cursor
+from storage.series import Present
 
-BEYOND = 8
+BEYOND = 32
 """Breaks looked up on either side of the cuts: a detour around the first or last cut has its ends there."""
 
 MOST_BREAKS = 4000
 """Of one source of a register within the cuts; a register that breaks more often than that has no counting at all."""
 
 _MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
-
-_SOURCES = """
-SELECT r.id, s.id FROM unnest(%(registers)s::int[]) AS r(id) CROSS JOIN unnest(%(sources)s::smallint[]) AS s(id)
-CROSS JOIN LATERAL (SELECT FROM reading WHERE register_id = r.id AND source = s.id
-    ORDER BY taken_at LIMIT 1) one
-"""
 
 _BREAKS = f"""
 SELECT a.n, a.source, d.taken_at
@@ -52,24 +48,6 @@ CROSS JOIN LATERAL (
 ) d
 """
 
-_BOUNDARIES = f"""
-SELECT a.n, s.source, b.taken_at, b.value, b.quality, x.taken_at, x.value, x.quality
-FROM (SELECT n, register_id, {_MICROS.format("at")} AS at, {_MICROS.format("low")} AS low,
-             {_MICROS.format("high")} AS high
-      FROM unnest(%(n)s::int[], %(registers)s::int[], %(at)s::bigint[], %(low)s::bigint[], %(high)s::bigint[])
-           AS u(n, register_id, at, low, high)) a
-JOIN unnest(%(present_registers)s::int[], %(present_sources)s::smallint[]) AS s(register_id, source)
-     ON s.register_id = a.register_id
-LEFT JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = a.register_id AND source = s.source AND taken_at <= a.at AND taken_at >= a.low
-      AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) b ON true
-LEFT JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = a.register_id AND source = s.source AND taken_at >= a.at AND taken_at <= a.high
-      AND quality <> 2 ORDER BY taken_at LIMIT 1) x ON true
-"""
-
 # d: the last reading that shows another value; f: the first that shows this one after it.
 _RUN_STARTS = f"""
 SELECT a.n, f.taken_at, f.value, f.quality
@@ -87,17 +65,6 @@ CROSS JOIN LATERAL (
 ORDER BY a.n
 """
 
-Present = Sequence[tuple[int, int]]
-"""(register, source) of which there are readings."""
-
-
-class Ask(NamedTuple):
-    """Where to look: a register, and from when to when its meter stood there (µs)."""
-
-    register_id: int
-    low: int
-    high: int
-
 
 class Run(NamedTuple):
     """Readings of one value up to `at`, to be followed back to the first of them, not before `low`."""
@@ -109,17 +76,14 @@ class Run(NamedTuple):
     low: int
 
 
-async def sources(conn: psycopg.AsyncConnection[Any], registers: Collection[int]) -> Present:
-    """Which sources ever gave readings of these registers."""
-    asked = {"registers": sorted(set(registers)), "sources": [int(source) for source in Source]}
-    return await (await conn.execute(_SOURCES, asked, binary=True)).fetchall()
-
-
 async def breaks(
     conn: psycopg.AsyncConnection[Any], spans: Sequence[Ask], present: Present, first: int, last: int
 ) -> list[dict[Source, list[int]]]:
     """For each span the instants at which its counting may be broken, by judged series, in order."""
-    asks = [(n, span, source) for n, span in enumerate(spans) for register, source in present if register == span[0]]
+    of_register: dict[int, list[int]] = defaultdict(list)
+    for register, source in present:
+        of_register[register].append(source)
+    asks = [(n, span, source) for n, span in enumerate(spans) for source in of_register[span.register_id]]
     found: list[dict[Source, list[int]]] = [{} for _ in spans]
     cursor = micros_cursor(conn)
     await cursor.execute(
@@ -137,33 +101,6 @@ async def breaks(
     for n, source, at in await cursor.fetchall():
         insort(found[n].setdefault(judged_with(Source(source)), []), at)
     return found
-
-
-async def boundaries(
-    conn: psycopg.AsyncConnection[Any], asks: Sequence[tuple[Ask, int]], present: Present
-) -> list[Boundary]:
-    """For each instant the nearest good readings of every source at or before and at or after it."""
-    cursor = micros_cursor(conn)
-    await cursor.execute(
-        _BOUNDARIES,
-        {
-            "n": list(range(len(asks))),
-            "registers": [ask.register_id for ask, _ in asks],
-            "at": [at for _, at in asks],
-            "low": [ask.low for ask, _ in asks],
-            "high": [ask.high for ask, _ in asks],
-            "present_registers": [register for register, _ in present],
-            "present_sources": [source for _, source in present],
-        },
-    )
-    before: dict[int, list[Mark]] = defaultdict(list)
-    after: dict[int, list[Mark]] = defaultdict(list)
-    for n, source, at_b, value_b, quality_b, at_a, value_a, quality_a in await cursor.fetchall():
-        if at_b is not None:
-            before[n].append(Mark(at_b, value_b, Quality(quality_b), Source(source)))
-        if at_a is not None:
-            after[n].append(Mark(at_a, value_a, Quality(quality_a), Source(source)))
-    return [Boundary(at, tuple(before[n]), tuple(after[n])) for n, (_, at) in enumerate(asks)]
 
 
 def jumps(ask: Ask, limits: Limits, breaks: Mapping[Source, Sequence[int]], found: Sequence[Boundary]) -> list[Run]:

@@ -11,11 +11,12 @@ import psycopg
 
 from ingest.channel import to_micro
 from ingest.delivery import Contact, Reject
+from ingest.instants import instant
 from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
 from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span, Stale
-from storage import beside, ends, quarantine_write
+from storage import beside, ends, quarantine_write, series
 from storage.cards import find_cards
 from storage.copying import copy_rows
 from storage.database import Database
@@ -94,10 +95,15 @@ SELECT r.register_id, r.source, r.taken_at, r.quality, r.reasons, c.quality, c.r
 FROM ({_CHANGED}) c JOIN reading r USING (register_id, source, taken_at)
 """
 
+# A compressed chunk is opened by constants, never by a join: without these it would be opened whole (decision 21). So
+# these statements are not prepared either: a plan for any arrays has no constants.
+_CONSTANTS = """r.register_id = ANY(%(registers)s) AND r.source = ANY(%(sources)s)
+    AND r.taken_at >= %(first)s AND r.taken_at <= %(last)s"""
+
 _REJUDGE = f"""
 UPDATE reading r SET quality = c.quality, reasons = c.reasons
 FROM ({_CHANGED}) c
-WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at
+WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at AND {_CONSTANTS}
 """
 
 _RECORD_SUPERSEDED = f"""
@@ -112,7 +118,7 @@ LEFT JOIN entry e USING (register_id, source, taken_at)
 _SUPERSEDE = f"""
 UPDATE reading r SET value = c.value, quality = c.quality, reasons = c.reasons, received_at = %(received_at)s
 FROM ({_CHANGED}) c
-WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at
+WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at AND {_CONSTANTS}
 """
 
 _WATCH = f"""
@@ -121,6 +127,12 @@ SELECT register_id, source, {_MICROS.format("at")}
 FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[]) AS u(register_id, source, at)
 ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING
+"""
+
+_UNWATCH = f"""
+DELETE FROM discontinuity d
+USING unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[]) AS u(register_id, source, at)
+WHERE d.register_id = u.register_id AND d.source = u.source AND d.taken_at = {_MICROS.format("u.at")}
 """
 
 _PEOPLE = "UPDATE register SET people = true WHERE id = ANY(%s) AND NOT people"
@@ -167,11 +179,12 @@ class Work:
         return await ends.find(self._conn, series)
 
     async def append(self, rows: Sequence[Appended], ends_: Sequence[MovedEnd], received_at: datetime) -> None:
+        # The ends first: a thorough look holds them while it inserts, so that neither waits for the other in a circle.
+        await ends.move(self._conn, ends_)
         shifted = ((register_id, source, at - TO_POSTGRES, value) for register_id, source, at, value in rows)
         inserted = await self._insert("stage_appended", _GOOD, shifted, received_at)
         if inserted != len(rows):
             raise Stale
-        await ends.move(self._conn, ends_)
 
     async def renew_ends(self, register_ids: Collection[int]) -> None:
         await ends.renew(self._conn, sorted(register_ids))
@@ -254,17 +267,20 @@ class Work:
         rejudged = [(c.register_id, after) for c in changes for _, after in c.settlement.rejudged]
         if rejudged:
             await self._conn.execute(_RECORD_REJUDGED, _columns(rejudged))
-            await self._conn.execute(_REJUDGE, _columns(rejudged))
+            await self._conn.execute(_REJUDGE, _columns(rejudged), prepare=False)
         for change in changes:
             for _, after in change.settlement.superseded:
                 author = change.readings[after.source, after.at].author
                 row = {**_columns([(change.register_id, after)]), "received_at": received_at, "author": author}
                 await self._conn.execute(_RECORD_SUPERSEDED, row)
-                await self._conn.execute(_SUPERSEDE, row)
+                await self._conn.execute(_SUPERSEDE, row, prepare=False)
         watched = [(c.register_id, int(source), at) for c in changes for source, at in c.settlement.watched]
-        if watched:
-            registers, sources, instants = (list(column) for column in zip(*watched, strict=True))
-            await self._conn.execute(_WATCH, {"registers": registers, "sources": sources, "at": instants})
+        unwatched = [(c.register_id, int(source), at) for c in changes for source, at in c.settlement.unwatched]
+        for statement, keys in ((_WATCH, watched), (_UNWATCH, unwatched)):
+            if keys:
+                registers, sources, instants = (list(column) for column in zip(*keys, strict=True))
+                await self._conn.execute(statement, {"registers": registers, "sources": sources, "at": instants})
+        await series.note(self._conn, changes)
         await self._note_people(changes, received_at)
 
     async def _insert(self, stage: str, columns: str, rows: Iterable[tuple[int, ...]], received_at: datetime) -> int:
@@ -290,6 +306,7 @@ class Work:
             await cursor.execute(_PEOPLE, ([row[0] for row in typed if Source(row[1]).by_person],))
 
     async def write_intervals(self, rows: Sequence[tuple[int, IntervalReading]], received_at: datetime) -> None:
+        await series.note_profiles(self._conn, {(register_id, int(item.source)) for register_id, item in rows})
         async with self._conn.cursor() as cursor:
             await cursor.executemany(
                 _INTERVALS,
@@ -334,4 +351,6 @@ def _columns(rows: Sequence[tuple[int, Row]]) -> dict[str, Any]:
         "values": [row.value for _, row in rows],
         "qualities": [int(row.quality) for _, row in rows],
         "reasons": [int(row.reasons) for _, row in rows],
+        "first": instant(min(row.at for _, row in rows)),
+        "last": instant(max(row.at for _, row in rows)),
     }

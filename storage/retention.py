@@ -147,7 +147,7 @@ async def _retain(conn: psycopg.AsyncConnection[Any], cutoff: datetime) -> Retai
     registers = [row[0] for row in await (await conn.execute("SELECT id FROM register ORDER BY id")).fetchall()]
     groups = [registers[n : n + GROUP] for n in range(0, len(registers), GROUP)]
     begin = await _thinned_until(conn)
-    chunks, profiles = [await timescale.chunks(conn, table) for table in timescale.HISTORY]
+    chunks, profiles = [await timescale.chunks(conn, table) for table in ("reading", "interval_reading")]
     if begin == _NEVER and (chunks is None or profiles is None):
         oldest = await (await conn.execute(_OLDEST, {"sources": _SOURCES})).fetchone()
         begin = oldest[0] if oldest and oldest[0] else cutoff

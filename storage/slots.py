@@ -19,12 +19,6 @@ _MARGIN = span(timedelta(days=62))
 _LONGEST = timedelta(days=1)
 """No profile has longer intervals."""
 
-_PROFILED = """
-SELECT r.id FROM unnest(%(registers)s::int[]) AS r(id)
-CROSS JOIN LATERAL (SELECT FROM interval_reading WHERE register_id = r.id
-    ORDER BY source, start LIMIT 1) one
-"""
-
 # An interval that reaches across an edge is divided by time, rounded so that its parts add up to it. What no meter of
 # this rate can take in its time is not energy.
 _BETWEEN = """
@@ -52,12 +46,6 @@ SELECT bucket, source, sum(energy)::bigint, sum(length)::bigint, bool_or(split)
 FROM pieces WHERE bucket BETWEEN 1 AND %(buckets)s
 GROUP BY bucket, source ORDER BY bucket, source
 """
-
-
-async def profiled(conn: psycopg.AsyncConnection[Any], registers: Collection[int]) -> set[int]:
-    """Those of the registers that have a load profile."""
-    rows = await (await conn.execute(_PROFILED, {"registers": sorted(set(registers))}, binary=True)).fetchall()
-    return {register_id for (register_id,) in rows}
 
 
 def edges(instants: Collection[int], cuts: Sequence[int], low: int, high: int) -> list[int]:

@@ -14,7 +14,8 @@ import psycopg
 
 from ingest.consumption import Boundary, Stretch
 from ingest.instants import micros, span
-from storage import around, slots, standing
+from storage import around, series, slots, standing
+from storage.boundaries import Ask, boundaries
 from storage.standing import Installed, Standing
 
 _NEAR = span(timedelta(hours=6))
@@ -95,8 +96,8 @@ async def _fill(conn: psycopg.AsyncConnection[Any], of: Iterable[Standing], cuts
     wanted = list({id(one): one for one in of}.values())
     if not wanted:
         return
-    present = await around.sources(conn, [one.register_id for one in wanted])
-    spans = [around.Ask(one.register_id, one.low, one.high) for one in wanted]
+    present = await series.sources(conn, [one.register_id for one in wanted])
+    spans = [Ask(one.register_id, one.low, one.high) for one in wanted]
     found = await around.breaks(conn, spans, present, cuts[0], cuts[-1])
     asks: list[tuple[Standing, int]] = []
     for one, breaks in zip(wanted, found, strict=True):
@@ -108,11 +109,9 @@ async def _fill(conn: psycopg.AsyncConnection[Any], of: Iterable[Standing], cuts
         )
         instants = {cut for cut in cuts if begin <= cut <= end} | {begin, end}
         asks += [(one, at) for at in sorted(instants)]
-        asks += [(one, at - 1) for at in sorted({at for series in breaks.values() for at in series})]
-    boundaries = await around.boundaries(
-        conn, [(around.Ask(one.register_id, one.low, one.high), at) for one, at in asks], present
-    )
-    for (one, _), boundary in zip(asks, boundaries, strict=True):
+        asks += [(one, at - 1) for at in sorted({at for instants in breaks.values() for at in instants})]
+    beside = await boundaries(conn, [(Ask(one.register_id, one.low, one.high), at) for one, at in asks], present)
+    for (one, _), boundary in zip(asks, beside, strict=True):
         one.boundaries.append(boundary)
     await _add_stuck_runs(conn, wanted)
     await _add_profiles(conn, wanted, cuts)
@@ -123,7 +122,7 @@ async def _add_stuck_runs(conn: psycopg.AsyncConnection[Any], wanted: Sequence[S
     jumps = [
         (one, run)
         for one in wanted
-        for run in around.jumps(around.Ask(one.register_id, one.low, one.high), one.limits, one.breaks, one.boundaries)
+        for run in around.jumps(Ask(one.register_id, one.low, one.high), one.limits, one.breaks, one.boundaries)
     ]
     if jumps:
         firsts = await around.run_starts(conn, [run for _, run in jumps])
@@ -133,7 +132,7 @@ async def _add_stuck_runs(conn: psycopg.AsyncConnection[Any], wanted: Sequence[S
 
 async def _add_profiles(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing], cuts: Sequence[int]) -> None:
     """Sum the load profile between the cuts and the readings around them."""
-    profiled = await slots.profiled(conn, [one.register_id for one in wanted])
+    profiled = await series.profiled(conn, [one.register_id for one in wanted])
     for one in wanted:
         if one.register_id in profiled:
             instants = {mark.at for boundary in one.boundaries for side in boundary[1:] for mark in side}
