@@ -30,10 +30,11 @@ from tests.storage.rows import install
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TOTAL = RegisterSpec("1.8.0", digits=6, decimals=3, max_rate=Decimal(10))
 TOPIC = "amr/v1/gw-1/readings"
+OWN = load_formats()
 
 
 def own(topic: str, payload: bytes, received_at: datetime) -> Delivery:
-    return load_formats().parse(Message(topic, payload, received_at))
+    return OWN.parse(Message(topic, payload, received_at))
 
 
 def reading_with(formats: Formats) -> Parse:
