@@ -12,7 +12,7 @@ from collectors.link import LineDown, Silent
 from collectors.modbus import ModbusLink
 from ingest.errors import NotFound
 from simulators.modbus import ModbusServer
-from tests.collectors.modbus_rig import PATIENCE, Remembering, eventually, line_to, polled, scripted
+from tests.collectors.modbus_rig import IMPATIENT, PATIENCE, Remembering, eventually, line_to, polled, scripted
 from tests.collectors.running import running
 from tests.collectors.test_line import CATALOG, owned, units
 
@@ -32,9 +32,9 @@ async def test_it_is_polled_now_and_delivered_like_any_poll() -> None:
 
 
 async def test_it_goes_before_those_whose_turn_it_is() -> None:
-    """Four silent meters, each due again and again, hold the line for a tenth of a second each."""
+    """Four silent meters, each due again and again, hold the line for a fraction of a second each."""
     door = Remembering()
-    silent = [polled(number, period=timedelta(seconds=1)) for number in (1, 2, 3, 4)]
+    silent = [polled(number, IMPATIENT, timedelta(seconds=1)) for number in (1, 2, 3, 4)]
     called = polled(5, period=timedelta(days=1))
     async with ModbusServer(units(5)) as server, owned(server, door, *silent, called) as owner:
         await door.until(lambda door: len(door.polls("serial-5")) == 1)
@@ -48,7 +48,7 @@ async def test_it_goes_before_those_whose_turn_it_is() -> None:
 
 async def test_a_silent_meter_and_a_dead_line_say_so_to_the_caller_and_to_the_door() -> None:
     door = Remembering()
-    async with ModbusServer(units(5)) as server, owned(server, door, polled(5), polled(6)) as owner:
+    async with ModbusServer(units(5)) as server, owned(server, door, polled(5), polled(6, IMPATIENT)) as owner:
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(Silent):
                 await owner.poll_now("serial-6")
