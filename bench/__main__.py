@@ -1,0 +1,28 @@
+"""`make bench`: every figure, each beside the ceiling measured in the same run; about three minutes.
+
+python -m bench [write] [poll]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import uvloop
+
+from bench import poll, write
+
+PARTS = ("write", "poll")
+
+
+async def run(names: list[str]) -> None:
+    """The named parts, in the order of the house: the store first."""
+    if "write" in names:
+        await write.run()
+    if "poll" in names:
+        await poll.run(2.0)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    options.add_argument("names", nargs="*", choices=[*PARTS, []], help="left out: all")
+    uvloop.run(run(options.parse_args().names or list(PARTS)))
