@@ -20,6 +20,7 @@ from ingest.model import Line
 from storage import migrate as migrations
 from storage.database import Database, DatabaseSettings, open_database
 from storage.fleet_model import Models
+from storage.policy import StoragePolicy
 
 console = Console()
 
@@ -31,6 +32,9 @@ class HasStore(Protocol):
 
     @property
     def database(self) -> DatabaseSettings: ...
+
+    @property
+    def storage(self) -> StoragePolicy: ...
 
     def models(self) -> Models: ...
 
@@ -54,7 +58,7 @@ async def connection(settings: HasStore) -> AsyncIterator[psycopg.AsyncConnectio
 
 async def _prepare(database: Database, settings: HasStore) -> None:
     if settings.database.url is None:
-        await migrations.migrate(database)
+        await migrations.migrate(database, settings.storage)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from ingest.model import Line
 from storage import cli
 from storage.database import DatabaseSettings
 from storage.fleet_model import Models
+from storage.policy import StoragePolicy
 from tests.conftest import open_folder
 from tests.storage.fleet_rig import MODELS, STREET
 
@@ -25,6 +26,7 @@ class Settings:
     """What the assembled program puts into the context."""
 
     database: DatabaseSettings
+    storage: StoragePolicy = field(default_factory=StoragePolicy)
 
     def models(self) -> Models:
         return MODELS
