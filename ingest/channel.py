@@ -69,6 +69,7 @@ def to_micro(value: Decimal) -> int:
 
 def from_micro(micro: int) -> Decimal:
     """Whole millionths back to base units, without trailing zeros beyond the point and never in exponent form."""
-    value = Decimal(micro).scaleb(-6)
-    trimmed = value.normalize()
-    return trimmed if trimmed.as_tuple().exponent <= 0 else trimmed.quantize(Decimal(1))  # type: ignore[operator]
+    # Asked for every number there is: a whole number needs no trimming, and any other ends in digits behind the point.
+    if micro % MICRO == 0:
+        return Decimal(micro // MICRO)
+    return Decimal(micro).scaleb(-6).normalize()

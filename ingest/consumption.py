@@ -134,14 +134,14 @@ class _Walk:
     def fill(self, shares: list[list[_Share]]) -> None:
         """Add what this stretch says to every interval it touches."""
         silent = not self.own or any(not counted.chain.ats for counted in self.own)
+        only = self.own[0] if len(self.own) == 1 else None
         for n, (begin, end) in enumerate(pairwise(self.cuts)):
             if begin >= end:
                 continue
-            found = _together([counted.part(n, begin, end) for counted in self.own])
+            found = only.part(n, begin, end) if only else _together([one.part(n, begin, end) for one in self.own])
             if self.zones and (found is None or found.measured < end - begin):
                 found = _better(found, _together([counted.part(n, begin, end) for counted in self.zones]))
-            whole = len(self.own) == 1
-            shares[self.first + n].append(_Share(self.stretch, end - begin, found, whole, silent))
+            shares[self.first + n].append(_Share(self.stretch, end - begin, found, only is not None, silent))
 
 
 class _Counted:
@@ -198,6 +198,8 @@ def _better(own: Part | None, zones: Part | None) -> Part | None:
 
 
 def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share], unit: str) -> Amount:
+    if len(shares) == 1 and (found := shares[0].part) is not None and found.grounds and found.measured == length:
+        return _measured(begin, end, shares[0].stretch, found, unit, whole=shares[0].whole)
     known: list[_Share] = []
     measured, total, quality = 0, Decimal(0), Quality.GOOD
     for share in shares:
@@ -228,6 +230,24 @@ def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share
         _shown(opens.part.begin) if opens is shares[0] and opens.whole and opens.part else None,
         _shown(closes.part.end) if closes is shares[-1] and closes.whole and closes.part else None,
         (standing[0].meter,) if len(known) == 1 else tuple(dict.fromkeys(one.meter for one in standing)),
+        unit,
+    )
+
+
+def _measured(begin: datetime, end: datetime, stretch: Stretch, part: Part, unit: str, *, whole: bool) -> Amount:
+    """What nearly every amount is: one meter, measured from end to end."""
+    ratio = stretch.ratio
+    return Amount(
+        begin,
+        end,
+        (Decimal(part.moved) if ratio == _ONE else part.moved * ratio).scaleb(-6),
+        part.quality,
+        _WHOLE,
+        (ratio,),
+        tuple(sorted(part.reasons)) if len(part.reasons) > 1 else part.reasons,
+        _shown(part.begin) if whole else None,
+        _shown(part.end) if whole else None,
+        (stretch.meter,),
         unit,
     )
 

@@ -43,6 +43,9 @@ class Part(NamedTuple):
     grounds: bool = True
 
 
+_INTERPOLATED = ("interpolated",)
+
+
 class Places(NamedTuple):
     """For every cut, where an interval that ends there ends, and where one that begins there begins."""
 
@@ -104,13 +107,23 @@ def part(chain: Chain, opens: Place | None, closes: Place | None, begin: int, en
     if opens is None or closes is None or opens.at >= closes.at:
         return None
     measured = closes.at - opens.at
+    spread = opens.spread or closes.spread
+    if not (chain.steps or spread or opens.at > begin or closes.at < end):  # nearly always: nothing is remarkable
+        estimated = opens.interpolated or closes.interpolated
+        return Part(
+            closes.moved - opens.moved,
+            measured,
+            Quality.ESTIMATED if estimated else Quality.GOOD,
+            _INTERPOLATED if estimated else (),
+            opens.shown,
+            closes.shown,
+        )
     quality, reasons = Quality.GOOD, set[str]()
     if opens.interpolated or closes.interpolated:
         quality = Quality.ESTIMATED
         reasons.add("interpolated")
     if opens.at > begin or closes.at < end:
         reasons.add("gap")
-    spread = opens.spread or closes.spread
     if spread:
         reasons.add("distributed")
         measured -= _spread(chain, opens, closes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from ingest.consumption import Boundary
 from ingest.instants import instant, span
 from ingest.model import Quality, Source
 from storage import midnights
-from storage.instants import micros_cursor
+from storage.instants import TO_POSTGRES, micros_cursor, raw_cursor
 from storage.series import Present
 
 _MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
@@ -60,6 +60,12 @@ LEFT JOIN LATERAL (
 
 _QUALITIES = {int(quality): quality for quality in Quality}
 _SOURCES = {int(source): source for source in Source}
+_MACHINES = {int(Source.AUTOMATIC), int(Source.IMPORT)}
+
+_NOTHING = Boundary(0, (), ())
+
+Memory = Mapping[tuple[int, int], Mapping[int, Boundary]]
+"""What is remembered, by register and source, then by instant."""
 
 
 class Ask(NamedTuple):
@@ -90,48 +96,75 @@ async def boundaries(
     of_register: dict[int, list[int]] = defaultdict(list)
     for register, source in present:
         of_register[register].append(source)
-    groups = [[_Pair(ask, at, source) for source in of_register[ask.register_id]] for ask, at in asks]
-    pairs = [pair for group in groups for pair in group]
+    instants = sorted({at for _, at in asks})
+    dense = len(instants) > 1 and instants[-1] - instants[0] < _DENSE * (len(instants) - 1)
+    memory = {} if dense or not present else await _remembered(conn, of_register, instants)
+    nothing: Mapping[int, Boundary] = {}
+    found: list[Boundary] = []
+    pairs: dict[int, list[_Pair]] = {}
+    for n, (ask, at) in enumerate(asks):
+        register, low, high = ask
+        sources = of_register[register]
+        if len(sources) == 1:  # nearly always: one glance, and nothing made that is not kept
+            beside = memory.get((register, sources[0]), nothing).get(at)
+            if beside is not None and low <= beside.before[0].at and beside.after[0].at <= high:
+                found.append(beside)
+                continue
+        found.append(_NOTHING)
+        pairs[n] = [_Pair(ask, at, source) for source in sources]
     if pairs:
-        await _find(conn, pairs)
-    return [
-        Boundary(
-            at,
-            tuple([pair.before for pair in group if pair.before is not None]),
-            tuple([pair.after for pair in group if pair.after is not None]),
+        await _find(conn, [pair for group in pairs.values() for pair in group], memory, instants, dense=dense)
+        for n, group in pairs.items():
+            found[n] = _boundary(asks[n][1], group)
+    return found
+
+
+def _boundary(at: int, group: Sequence[_Pair]) -> Boundary:
+    return Boundary(
+        at,
+        tuple([pair.before for pair in group if pair.before is not None]),
+        tuple([pair.after for pair in group if pair.after is not None]),
+    )
+
+
+async def _remembered(
+    conn: psycopg.AsyncConnection[Any], of_register: Mapping[int, Sequence[int]], instants: Sequence[int]
+) -> Memory:
+    """What is remembered of these registers."""
+    machines = sorted({source for sources in of_register.values() for source in sources} & _MACHINES)
+    rows = await midnights.known(conn, sorted(of_register), machines, instants) if machines else []
+    qualities, sources, epoch = _QUALITIES, _SOURCES, TO_POSTGRES
+    memory: dict[tuple[int, int], dict[int, Boundary]] = defaultdict(dict)
+    for register, source, cut, before_at, before, before_quality, after_at, after, after_quality in rows:
+        by = sources[source]
+        memory[register, source][cut + epoch] = Boundary(
+            cut + epoch,
+            (Mark(before_at + epoch, before, qualities[before_quality], by),),
+            (Mark(after_at + epoch, after, qualities[after_quality], by),),
         )
-        for (_, at), group in zip(asks, groups, strict=True)
-    ]
+    return memory
 
 
-async def _find(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair]) -> None:
-    instants = sorted({pair.at for pair in pairs})
+async def _find(
+    conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], memory: Memory, instants: Sequence[int], *, dense: bool
+) -> None:
     near = (max(_EVER[0], instants[0] - _MARGIN), min(_EVER[1], instants[-1] + _MARGIN))
-    typed = [pair for pair in pairs if _SOURCES[pair.source] not in (Source.AUTOMATIC, Source.IMPORT)]
-    await _by_range(conn, typed, _EVER)  # whatever people type in, there is not much of it
-    machines = [pair for pair in pairs if _SOURCES[pair.source] in (Source.AUTOMATIC, Source.IMPORT)]
-    if (instants[-1] - instants[0]) < _DENSE * (len(instants) - 1):
+    # Whatever people type in, there is not much of it.
+    await _by_range(conn, [pair for pair in pairs if pair.source not in _MACHINES], _EVER)
+    machines = [pair for pair in pairs if pair.source in _MACHINES]
+    if dense:
         await _by_range(conn, machines, near)
     else:
-        await _by_midnight(conn, machines, instants)
-        await _by_probe(conn, [pair for pair in machines if pair.before is None or pair.after is None], near)
-    await _by_probe(conn, [pair for pair in machines if pair.before is None or pair.after is None], _EVER)
+        for pair in machines:
+            beside = memory.get((pair.ask.register_id, pair.source), {}).get(pair.at)
+            if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
+                pair.before, pair.after = beside.before[0], beside.after[0]
+        await _by_probe(conn, _open(machines), near)
+    await _by_probe(conn, _open(machines), _EVER)
 
 
-async def _by_midnight(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], instants: Sequence[int]) -> None:
-    """Take what is remembered, as far as the meter stood here at both readings."""
-    if not pairs:
-        return
-    places: dict[tuple[int, int, int], list[_Pair]] = defaultdict(list)
-    for pair in pairs:
-        places[pair.ask.register_id, pair.source, pair.at].append(pair)
-    registers, sources = sorted({pair.ask.register_id for pair in pairs}), sorted({pair.source for pair in pairs})
-    rows = await midnights.known(conn, registers, sources, instants)
-    for register, source, cut, before_at, before, before_quality, after_at, after, after_quality in rows:
-        for pair in places.get((register, source, cut), ()):
-            if pair.ask.low <= before_at and after_at <= pair.ask.high:
-                pair.before = Mark(before_at, before, _QUALITIES[before_quality], _SOURCES[source])
-                pair.after = Mark(after_at, after, _QUALITIES[after_quality], _SOURCES[source])
+def _open(pairs: Iterable[_Pair]) -> list[_Pair]:
+    return [pair for pair in pairs if pair.before is None or pair.after is None]
 
 
 async def _by_range(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], bounds: tuple[int, int]) -> None:
@@ -139,7 +172,7 @@ async def _by_range(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], 
     if not pairs:
         return
     series = sorted({(pair.ask.register_id, pair.source) for pair in pairs})
-    cursor = micros_cursor(conn)
+    cursor = raw_cursor(conn)
     await cursor.execute(
         _RANGE,
         {
@@ -150,8 +183,9 @@ async def _by_range(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], 
         },
     )
     marks: dict[tuple[int, int], list[Mark]] = {key: [] for key in series}
+    qualities, sources, epoch = _QUALITIES, _SOURCES, TO_POSTGRES
     for register, source, at, value, quality in await cursor.fetchall():
-        marks[register, source].append(Mark(at, value, _QUALITIES[quality], _SOURCES[source]))
+        marks[register, source].append(Mark(at + epoch, value, qualities[quality], sources[source]))
     instants = {key: [mark.at for mark in found] for key, found in marks.items()}
     for pair in pairs:
         key = (pair.ask.register_id, pair.source)

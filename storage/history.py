@@ -20,6 +20,7 @@ from ingest.consumption import Policy
 from ingest.errors import Malformed
 from ingest.instants import instant, micros
 from ingest.model import Quality, Reason, Source
+from storage.newest import newest_readings
 
 ALL_SOURCES = [int(source) for source in Source]
 NEAR = timedelta(days=2)
@@ -33,36 +34,17 @@ FROM point p JOIN installation i ON i.point_id = p.id JOIN register r ON r.meter
 WHERE p.code = %(point)s
 """
 
-# Two looks by source: the newest that is believed, and what is newer and is not. A look for a suspect reading that is
-# not bounded by the believed one would walk the whole history of a healthy register.
-_LATEST = f"""
-SELECT {_COLUMNS}
-FROM ({_STANDING}) s
-CROSS JOIN unnest(%(sources)s::smallint[]) AS source(id)
-CROSS JOIN LATERAL (
-    WITH believed AS (
-        SELECT * FROM reading WHERE register_id = s.register_id AND source = source.id AND quality <> 2
-            AND taken_at >= greatest(s.since, %(since)s) AND taken_at < least(s.until, %(until)s)
-        ORDER BY taken_at DESC LIMIT 1)
-    SELECT * FROM believed
-    UNION ALL
-    (SELECT * FROM reading WHERE register_id = s.register_id AND source = source.id AND quality = 2
-        AND reasons & 8 = 0
-        AND taken_at >= coalesce((SELECT taken_at FROM believed), greatest(s.since, %(since)s))
-        AND taken_at < least(s.until, %(until)s)
-     ORDER BY taken_at DESC LIMIT 1)
-) x
-JOIN register r ON r.id = x.register_id JOIN meter m ON m.id = r.meter_id
-LEFT JOIN entry e ON (e.register_id, e.source, e.taken_at) = (x.register_id, x.source, x.taken_at)
-"""
-
 _PAGE = f"""
 SELECT {_COLUMNS}, x.register_id
 FROM ({_STANDING}) s
-CROSS JOIN unnest(%(sources)s::smallint[]) AS source(id)
 CROSS JOIN LATERAL (
-    SELECT * FROM reading WHERE register_id = s.register_id AND source = source.id
-        AND taken_at >= greatest(s.since, %(since)s) AND taken_at < least(s.until, %(until)s)
+    SELECT source FROM series WHERE register_id = s.register_id
+    UNION ALL
+    SELECT unnest(%(sources)s::smallint[]) WHERE NOT EXISTS (SELECT FROM series WHERE register_id = s.register_id)
+) AS given
+CROSS JOIN LATERAL (
+    SELECT * FROM reading WHERE register_id = s.register_id AND source = given.source
+        AND taken_at >= s.since AND taken_at < s.until AND taken_at >= %(since)s AND taken_at < %(until)s
         AND (taken_at, register_id, source) > (%(at)s, %(register)s, %(source)s)
         AND taken_at >= %(at)s
     ORDER BY taken_at LIMIT %(limit)s
@@ -112,8 +94,7 @@ async def latest(
     A suspect reading counts only where nothing better is stored; one from the future never does.
     """
     policy = policy or Policy()
-    asked = {"point": point, "sources": ALL_SOURCES, "since": since or _FIRST, "until": until or _LAST}
-    rows = await (await conn.execute(_LATEST, asked, binary=True)).fetchall()
+    rows = await newest_readings(conn, point, since or _FIRST, until or _LAST)
     channels: dict[str, list[StoredReading]] = {}
     for row in rows:
         reading = _reading(row)

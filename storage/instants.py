@@ -13,6 +13,7 @@ import psycopg
 from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.types.numeric import Int8BinaryLoader
 
 from ingest.instants import micros
 
@@ -36,4 +37,15 @@ def micros_cursor(conn: psycopg.AsyncConnection[Any]) -> psycopg.AsyncCursor[tup
     cursor: psycopg.AsyncCursor[tuple[Any, ...]] = psycopg.AsyncCursor(conn)
     cursor.format = pq.Format.BINARY
     cursor.adapters.register_loader("timestamptz", MicrosLoader)
+    return cursor
+
+
+def raw_cursor(conn: psycopg.AsyncConnection[Any]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+    """A binary cursor for thousands of rows: instants are what is on the wire, microseconds since 2000.
+
+    Add TO_POSTGRES; the loader is psycopg's compiled one, which knows of no other beginning of time.
+    """
+    cursor: psycopg.AsyncCursor[tuple[Any, ...]] = psycopg.AsyncCursor(conn)
+    cursor.format = pq.Format.BINARY
+    cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
     return cursor

@@ -18,7 +18,7 @@ from ingest.errors import AmrError
 from ingest.instants import instant
 from ingest.model import Source
 from storage.database import Database
-from storage.instants import micros_cursor
+from storage.instants import raw_cursor
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,9 @@ WHERE register_id = ANY(%(registers)s) AND source = ANY(%(sources)s) AND cut >= 
 _KNOWN_AT = _KNOWN + " AND cut = ANY(%(cuts)s)"
 
 Midnight = tuple[int, int, int, int, int, int, int, int, int]
-"""Register, source, cut (µs), then instant (µs), value (millionths) and quality of the readings before and after it."""
+"""Register, source, cut, then instant, value (millionths) and quality of the readings before and after it.
+
+Instants as `raw_cursor` gives them."""
 
 
 async def known(
@@ -115,7 +117,7 @@ async def known(
     """What is remembered of these series at these cuts (ascending), and perhaps more."""
     days = (cuts[-1] - cuts[0]) / (86_400 * 10**6)
     asked = {"registers": registers, "sources": sources, "first": instant(cuts[0]), "last": instant(cuts[-1])}
-    cursor = micros_cursor(conn)
+    cursor = raw_cursor(conn)
     if len(cuts) * 3 > days:
         await cursor.execute(_KNOWN, asked)
     else:

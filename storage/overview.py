@@ -24,7 +24,7 @@ LEFT JOIN line l ON l.id = m.line_id
 LEFT JOIN {CONTACT} c ON true
 LEFT JOIN register r ON r.meter_id = m.id AND r.channel LIKE '1.8._'
 LEFT JOIN LATERAL (
-    SELECT newest.* FROM unnest('{{1,2,3,4,5,6}}'::smallint[]) AS s(id)
+    SELECT newest.* FROM (SELECT source AS id FROM series WHERE register_id = r.id) AS s
     CROSS JOIN LATERAL (
         SELECT taken_at, value, source, quality FROM reading
         WHERE register_id = r.id AND source = s.id AND reasons & 8 = 0 AND taken_at >= i.since

@@ -33,10 +33,10 @@ SELECT r.channel, x.source, least(x.start + x.seconds * interval '1 second', i.u
 FROM point p
 JOIN installation i ON i.point_id = p.id
 JOIN register r ON r.meter_id = i.meter_id AND r.channel = ANY(%(channels)s)
-CROSS JOIN unnest(%(sources)s::smallint[]) AS s(id)
+JOIN profile_series s ON s.register_id = r.id
 CROSS JOIN LATERAL (
     SELECT source, start, seconds FROM interval_reading
-    WHERE register_id = r.id AND source = s.id AND start >= i.since AND start < coalesce(i.until, 'infinity')
+    WHERE register_id = r.id AND source = s.source AND start >= i.since AND start < coalesce(i.until, 'infinity')
       AND start < %(until)s
     ORDER BY start DESC LIMIT 1) x
 WHERE p.code = %(point)s
@@ -107,7 +107,7 @@ async def _as_of(
         if facts:
             last = max(facts, key=lambda one: one.taken_at)
             newest[last.channel] = AsOf(last.taken_at, last.source)
-    asked = {"point": point, "channels": [channel, *zones], "sources": [int(s) for s in Source], "until": now}
+    asked = {"point": point, "channels": [channel, *zones], "until": now}
     for name, source, at in await (await conn.execute(_PROFILE_END, asked)).fetchall():
         end = AsOf(min(at, now), Source(source))
         if name not in newest or end.at > newest[name].at:

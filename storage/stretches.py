@@ -42,7 +42,8 @@ async def stretches(
     instants = [micros(cut) for cut in cuts]
     await _fill(conn, chain(*own.values()), instants)
     standby = {
-        key: group if all(_falls_short(one, instants) for one in own[key]) else () for key, group in zones.items()
+        key: group if group and all(_falls_short(one, instants) for one in own[key]) else ()
+        for key, group in zones.items()
     }
     await _fill(conn, (one for group in standby.values() for one in group if not one.boundaries), instants)
     return {name: _stretches(installed, name, own, standby) for name in names}
@@ -70,25 +71,18 @@ def _falls_short(one: Standing, cuts: Sequence[int]) -> bool:
         cuts[0] < end < cuts[-1] for end in (one.low, one.high)
     ):
         return True
-    inside = sorted(boundary for boundary in one.boundaries)
-    return any(_last(after) - _first(before) < (after.at - before.at) // 2 for before, after in pairwise(inside))
+    known = [_known(boundary) for boundary in sorted(one.boundaries)]
+    return any(last - first < (end - begin) // 2 for (begin, _, first), (end, last, _) in pairwise(known))
 
 
-def _first(boundary: Boundary) -> int:
-    """From when on something is known behind a cut: from the cut itself where readings are near on both sides."""
-    before, after = _marks(boundary)
-    return boundary.at if after - before <= _NEAR else after
+def _known(boundary: Boundary) -> tuple[int, int, int]:
+    """A cut, up to when something is known before it and from when on after it.
 
-
-def _last(boundary: Boundary) -> int:
-    before, after = _marks(boundary)
-    return boundary.at if after - before <= _NEAR else before
-
-
-def _marks(boundary: Boundary) -> tuple[int, int]:
-    """The nearest instants known on either side; far away where there are none."""
-    before = max((mark.at for mark in boundary.before), default=-standing.FOREVER)
-    return before, min((mark.at for mark in boundary.after), default=standing.FOREVER)
+    Both are the cut itself where readings are near on both sides.
+    """
+    before = max([mark.at for mark in boundary.before], default=-standing.FOREVER)
+    after = min([mark.at for mark in boundary.after], default=standing.FOREVER)
+    return (boundary.at, boundary.at, boundary.at) if after - before <= _NEAR else (boundary.at, before, after)
 
 
 async def _fill(conn: psycopg.AsyncConnection[Any], of: Iterable[Standing], cuts: Sequence[int]) -> None:
@@ -99,19 +93,20 @@ async def _fill(conn: psycopg.AsyncConnection[Any], of: Iterable[Standing], cuts
     present = await series.sources(conn, [one.register_id for one in wanted])
     spans = [Ask(one.register_id, one.low, one.high) for one in wanted]
     found = await around.breaks(conn, spans, present, cuts[0], cuts[-1])
-    asks: list[tuple[Standing, int]] = []
-    for one, breaks in zip(wanted, found, strict=True):
+    asks: list[tuple[Ask, int]] = []
+    askers: list[Standing] = []
+    for one, ask, breaks in zip(wanted, spans, found, strict=True):
         one.breaks = breaks
         one.unsteady = any(len(instants) >= around.MOST_BREAKS for instants in breaks.values())
         begin, end = (
             max(cuts[0], micros(one.since)),
             min(cuts[-1], one.high if one.until is None else micros(one.until)),
         )
-        instants = {cut for cut in cuts if begin <= cut <= end} | {begin, end}
-        asks += [(one, at) for at in sorted(instants)]
-        asks += [(one, at - 1) for at in sorted({at for instants in breaks.values() for at in instants})]
-    beside = await boundaries(conn, [(Ask(one.register_id, one.low, one.high), at) for one, at in asks], present)
-    for (one, _), boundary in zip(asks, beside, strict=True):
+        instants = sorted({cut for cut in cuts if begin <= cut <= end} | {begin, end})
+        instants += [at - 1 for at in sorted({at for broken in breaks.values() for at in broken})]
+        asks += [(ask, at) for at in instants]
+        askers += [one] * len(instants)
+    for one, boundary in zip(askers, await boundaries(conn, asks, present), strict=True):
         one.boundaries.append(boundary)
     await _add_stuck_runs(conn, wanted)
     await _add_profiles(conn, wanted, cuts)
