@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Literal
 import typer
 import uvloop
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
@@ -35,22 +34,18 @@ import storage.quarantine_cli
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
-from api.context import ApiSettings
-from api.identity import IdentitySettings
-from collectors.broker import Broker
+from api.settings import HttpSettings
 from collectors.catalog import load_catalog
-from collectors.formats_in_use import OWN, load_formats
+from collectors.formats_in_use import load_formats
 from collectors.lines import Lines
-from collectors.payload import Message
 from collectors.push import receive
 from collectors.serial_link import line_link
-from collectors.tls import Tls
-from ingest.billing import Window
+from collectors.settings import CollectorSettings
 from ingest.csv_file import deliveries
 from ingest.delivery import Fate, Outcome
 from ingest.errors import AmrError, Misconfigured, NotFound, StoreUnavailable
 from ingest.intake import Intake
-from ingest.model import Line, PolledLine, Quality, RegisterSpec
+from ingest.model import PolledLine, Quality
 from simulators.broker import EmbeddedBroker
 from simulators.clock import Clock
 from simulators.shape import load
@@ -60,7 +55,6 @@ from storage import fleet, tokens
 from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, polled_lines
-from storage.held import Parse
 from storage.migrate import migrate
 from storage.overview import Glance, overview
 from storage.ownership import Ownership
@@ -81,38 +75,16 @@ def _data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "amr"
 
 
-class Settings(BaseSettings):
+class Settings(CollectorSettings, HttpSettings):
     """Deployment settings, from environment variables AMR_* alone. With none set, embedded defaults serve."""
 
     model_config = SettingsConfigDict(env_prefix="AMR_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL or TimescaleDB; none: an embedded one")
     data: Path = Field(default_factory=_data_folder, description="Folder of the embedded database")
-    mqtt_url: SecretStr | None = Field(default=None, description="Broker, mqtt:// or mqtts://; none: no subscription")
-    mqtt_client_id: str = Field(default="amr", description="Fixed name of this process's session at the broker")
-    mqtt_version: int = Field(default=5, description="5, or 4 for MQTT 3.1.1")
-    mqtt_group: str | None = Field(default=None, description="Share the stream with other members of this group")
-    mqtt_try_out: bool = Field(default=True, description="Try out at the start whether the broker's queues are enough")
-    mqtt_ca: Path | None = Field(default=None, description="CA the broker's certificate must be of; none: the system's")
-    mqtt_certificate: Path | None = Field(default=None, description="Client certificate for the broker")
-    mqtt_key: Path | None = Field(default=None, description="Its key")
-    formats: str = Field(default=OWN, description="MQTT formats understood, by name, separated by commas")
-    formats_folder: Path | None = Field(default=None, description="Folder with MQTT formats of your own")
-    http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
-    http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
-    cors_origins: str = Field(default="", description="Web origins whose pages may call the API, separated by commas")
-    rate: float = Field(default=50.0, ge=0, description="Requests a second for one token; 0 limits nobody")
-    burst: int = Field(default=200, ge=1, description="Requests of one token at once")
-    window_first: int = Field(default=15, ge=1, le=31, description="First day of the month to enter readings on")
-    window_last: int = Field(default=25, ge=1, le=31, description="Last day of the month to enter readings on")
-    jwt_issuer: str | None = Field(default=None, description="Identity provider whose JWTs are believed; none: no JWTs")
-    jwt_audience: str = Field(default="amr", description="Audience its JWTs must name")
-    jwt_jwks_url: str | None = Field(default=None, description="Where its public keys are")
-    jwt_public_key: Path | None = Field(default=None, description="Or its public key, a PEM file")
     keep_days: int = Field(default=1278, ge=0, description="Days all readings are kept, then one a day; 0: for ever")
     compress_days: int = Field(default=45, ge=1, description="Days after which TimescaleDB compresses")
     timescale: bool = Field(default=True, description="Use TimescaleDB where the server has it")
-    catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
         default=None, description="DEBUG, INFO, WARNING or ERROR; none: INFO for services, WARNING for other verbs"
     )
@@ -123,49 +95,10 @@ class Settings(BaseSettings):
         return DatabaseSettings(url=url, data=self.data)
 
     @property
-    def format_names(self) -> list[str]:
-        return [name.strip() for name in self.formats.split(",") if name.strip()]
-
-    def broker(self, url: SecretStr) -> Broker:
-        """The broker as this process's one session sees it."""
-        broker = Broker.from_url(
-            url.get_secret_value(), client_id=self.mqtt_client_id, group=self.mqtt_group, version=self.mqtt_version
-        )
-        tls = Tls(self.mqtt_ca, self.mqtt_certificate, self.mqtt_key)
-        return broker if broker.tls is None else replace(broker, tls=tls)
-
-    def message_parser(self) -> Parse:
-        """Understands MQTT messages as the subscriber does: for what is replayed from quarantine."""
-        formats = load_formats(self.format_names, self.formats_folder)
-        return lambda topic, payload, received_at: formats.parse(Message(topic, payload, received_at))
-
-    @property
     def storage(self) -> StoragePolicy:
         """How the history is laid out and how long it is kept."""
         keep = timedelta(days=self.keep_days) if self.keep_days else None
         return StoragePolicy(keep, timedelta(days=self.compress_days), timescale=self.timescale)
-
-    def api(self) -> ApiSettings:
-        """What the deployment chose of the API. Misconfigured names a key that cannot be read."""
-        identity = None
-        if self.jwt_issuer is not None:
-            try:
-                pem = None if self.jwt_public_key is None else self.jwt_public_key.read_text()
-            except OSError as error:
-                wrong = f"AMR_JWT_PUBLIC_KEY {self.jwt_public_key}: {error.strerror}"
-                raise Misconfigured(f"{wrong}; name a PEM file") from error
-            identity = IdentitySettings(self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, pem)
-        origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
-        window = Window(self.window_first, self.window_last)
-        return ApiSettings(rate=self.rate, burst=self.burst, origins=origins, identity=identity, window=window)
-
-    def models(self) -> dict[str, tuple[RegisterSpec, ...]]:
-        """The registers of every model of the catalogue, for whoever adds meters."""
-        return load_catalog(self.catalog).specs()
-
-    def check_line(self, line: Line) -> object:
-        """Raises Misconfigured when no collector could work with this line."""
-        return line_link(line, load_catalog(self.catalog))
 
     def desk(self) -> contextlib.AbstractAsyncContextManager[Desk]:
         """The stored fleet, for an engineer who adds a meter."""

@@ -1,0 +1,43 @@
+"""What a deployment chooses of its API: where it listens, who may call it, how often. Environment variables AMR_*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from api.context import ApiSettings
+from api.identity import IdentitySettings
+from ingest.billing import Window
+from ingest.errors import Misconfigured
+
+
+class HttpSettings(BaseSettings):
+    """The API's part of the deployment's settings; see `Settings` in amr.py for how they are read."""
+
+    http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
+    cors_origins: str = Field(default="", description="Web origins whose pages may call the API, separated by commas")
+    rate: float = Field(default=50.0, ge=0, description="Requests a second for one token; 0 limits nobody")
+    burst: int = Field(default=200, ge=1, description="Requests of one token at once")
+    window_first: int = Field(default=15, ge=1, le=31, description="First day of the month to enter readings on")
+    window_last: int = Field(default=25, ge=1, le=31, description="Last day of the month to enter readings on")
+    jwt_issuer: str | None = Field(default=None, description="Identity provider whose JWTs are believed; none: no JWTs")
+    jwt_audience: str = Field(default="amr", description="Audience its JWTs must name")
+    jwt_jwks_url: str | None = Field(default=None, description="Where its public keys are")
+    jwt_public_key: Path | None = Field(default=None, description="Or its public key, a PEM file")
+
+    def api(self) -> ApiSettings:
+        """What the deployment chose of the API. Misconfigured names a key that cannot be read."""
+        identity = None
+        if self.jwt_issuer is not None:
+            try:
+                pem = None if self.jwt_public_key is None else self.jwt_public_key.read_text()
+            except OSError as error:
+                wrong = f"AMR_JWT_PUBLIC_KEY {self.jwt_public_key}: {error.strerror}"
+                raise Misconfigured(f"{wrong}; name a PEM file") from error
+            identity = IdentitySettings(self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, pem)
+        origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+        window = Window(self.window_first, self.window_last)
+        return ApiSettings(rate=self.rate, burst=self.burst, origins=origins, identity=identity, window=window)
