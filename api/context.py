@@ -23,13 +23,15 @@ from storage.plans import keep_plans
 class ApiSettings:
     """What a deployment may choose.
 
-    `token_ttl` is how long a revoked token may still work. `rate` requests a second (and `burst` at once) are served
+    `token_ttl` is how long a revoked token may still work. Bodies have at most `body_limit` bytes, those that are files
+    `file_limit`. `rate` requests a second (and `burst` at once) are served
     to one token by one process; a rate of 0 limits nobody. `origins` are the web origins whose pages may call us.
     `window` is when readings should be typed in, `windows` the same for categories of points that differ.
     """
 
     token_ttl: timedelta = timedelta(seconds=2)
     body_limit: int = 64 * 1024
+    file_limit: int = 8 * 1024 * 1024
     interval_limit: int = 20_000
     rate: float = 50.0
     burst: int = 200

@@ -1,13 +1,9 @@
-"""One example for every answer in the contract, and every problem as it would be said."""
+"""One example for every answer in the contract; the problems are in `api.problem_examples`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-
-from api.faults import Fault
-from api.problems import Problem, invalid
-from api.texts import KINDS
 
 _AS_OF = {"taken_at": "2026-03-20T19:30:00+04:00", "source": "automatic"}
 _CONTACT = {
@@ -155,53 +151,3 @@ ANSWERS: Mapping[str, Any] = {
     "getProblemKind": {"code": "point_not_found", "status": 404, "title": _WORDS, "detail": _WORDS},
 }
 """What each operation answers, by operation id; held to the declared shapes by a test."""
-
-_ONLY: Mapping[str, frozenset[str]] = {
-    "doubtful": frozenset({"submitReadings"}),
-    "no_meter": frozenset({"submitReadings"}),
-    "conflict": frozenset({"submitReadings"}),
-    "still_running": frozenset({"submitReadings"}),
-    "key_reused": frozenset({"submitReadings"}),
-    "quarantined": frozenset({"submitReadings"}),
-    "not_ready": frozenset({"getReadiness"}),
-    "not_found": frozenset({"getProblemKind"}),
-}
-_NEVER = frozenset({"forbidden"})
-_MEMBERS: Mapping[str, Mapping[str, object]] = {
-    "doubtful": {
-        "values": [
-            {
-                "channel": "1.8.1",
-                "value": "10",
-                "unit": "kWh",
-                "reasons": [{"code": "below_previous", "text": "less than the previous reading"}],
-            }
-        ]
-    },
-    "not_ready": {"ready": False, "checks": _CHECKS},
-}
-_PARAMETERS: Mapping[str, Any] = {
-    "what": "/problems/nothing",
-    "point": "flat-12",
-    "taken_at": "2026-03-20T19:30:00+04:00",
-    "seconds": 5,
-    "limit": 65536,
-    "scope": "readings:write",
-    "reason": "the token is unknown, expired or revoked",
-    "reference": "1f2e3d4c",
-}
-
-
-def problems_of(operation: str, status: int) -> dict[str, dict[str, Any]]:
-    """Every problem an operation may answer with a status, by code, as OpenAPI's `examples`."""
-    return {
-        code: {"summary": kind.title.en, "value": _problem(code).render("en")}
-        for code, kind in KINDS.items()
-        if kind.status == status and code not in _NEVER and operation in _ONLY.get(code, {operation})
-    }
-
-
-def _problem(code: str) -> Problem:
-    if code == "invalid_request":
-        return invalid(Fault("from", "2026-03-01T00:00:00", "naive_time"))
-    return Problem(code, members=_MEMBERS.get(code), **_PARAMETERS)

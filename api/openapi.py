@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from api.examples import ANSWERS, problems_of
+from api.examples import ANSWERS
+from api.problem_examples import problems_of
 from api.problems import MEDIA_TYPE
+
+EXAMPLES = {**ANSWERS}
+"""One answer of each operation, by its id; what each room brings is put together here."""
+
+_JSON = "application/json"
 
 VERSION = "1.0"
 """Of the contract; `api.contract` says what changes it."""
@@ -21,24 +27,22 @@ TAGS = [
 
 
 def describe(document: dict[str, Any]) -> dict[str, Any]:
-    """The same document with an example for every answer, and every error answered as a problem document."""
+    """The same document with an example for every JSON answer, and every error answered as a problem document."""
     for name in ("HTTPValidationError", "ValidationError"):  # the framework's guess for what takes any text
         document["components"]["schemas"].pop(name, None)
-    for operation in _operations(document):
+    for path, operation in _operations(document):
         if "HTTPValidationError" in str(operation["responses"].get("422")):
             del operation["responses"]["422"]
         for status, response in operation["responses"].items():
-            content = response["content"].pop("application/json")
             if int(status) >= 400:
-                content["examples"] = problems_of(operation["operationId"], int(status))
+                content = response["content"].pop(_JSON)
+                content["examples"] = problems_of(path, operation, int(status))
                 response["content"][MEDIA_TYPE] = content
-            else:
-                if (example := ANSWERS.get(operation["operationId"])) is not None:
-                    content["example"] = example
-                response["content"]["application/json"] = content
+            elif _JSON in response.get("content", {}) and operation["operationId"] in EXAMPLES:
+                response["content"][_JSON]["example"] = EXAMPLES[operation["operationId"]]
     return document
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in document["paths"].values():
-        yield from (operation for operation in path.values() if isinstance(operation, dict))
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        yield from ((path, operation) for operation in methods.values() if isinstance(operation, dict))

@@ -19,9 +19,13 @@ from storage import audit
 class ExactRequest(Request):
     """A request whose JSON has `Decimal` where there was a point or an exponent, and whose body is bounded."""
 
+    def body_limit(self) -> int:
+        """The most bytes that are read of it."""
+        return context_of(self).settings.body_limit
+
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = await self._bounded(context_of(self).settings.body_limit)
+            self._body = await self._bounded(self.body_limit())
         return self._body
 
     async def json(self) -> Any:
@@ -39,17 +43,26 @@ class ExactRequest(Request):
         return b"".join(pieces)
 
 
+class FileRequest(ExactRequest):
+    """A request whose body is a file: larger, and bounded all the same."""
+
+    def body_limit(self) -> int:
+        return context_of(self).settings.file_limit
+
+
 class CabinetRoute(APIRoute):
     """A route whose errors are problems, whose use by staff and whose writes are on record, and whose pages have ETags.
 
     Errors are answered here and not in the outer layers, so that CORS headers and compression hold for them too.
     """
 
+    request_class: type[ExactRequest] = ExactRequest
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def run(request: Request) -> Response:
-            exact = ExactRequest(request.scope, request.receive)
+            exact = self.request_class(request.scope, request.receive)
             try:
                 response = await handle(exact)
             except Exception as error:  # noqa: BLE001 - the one table of errors decides, and logs what it does not know
@@ -78,3 +91,9 @@ class CabinetRoute(APIRoute):
                 detail=request.url.query,
                 client=request.client.host if request.client else None,
             )
+
+
+class FileRoute(CabinetRoute):
+    """The same for an operation that takes a file."""
+
+    request_class = FileRequest

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from api import schemas, service_schemas
+from api import service_schemas
 from api.contract import contract
 from tests.api.conftest import House
 
@@ -84,20 +85,23 @@ async def test_parameters_are_described_for_people(document: dict[str, Any]) -> 
     assert by_name["channel"]["schema"]["pattern"]
 
 
-async def test_every_answer_has_an_example_of_its_shape(document: dict[str, Any]) -> None:
-    shapes = vars(schemas) | vars(service_schemas)
+def test_every_answer_has_an_example_of_its_shape(document: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for operation in methods.values():
             for status, response in operation["responses"].items():
-                [content] = response["content"].values()
-                shape = shapes[content["schema"]["$ref"].rsplit("/", 1)[1]]
-                if int(status) < 400:
-                    shape.model_validate(content["example"])
-                    continue
-                assert content["examples"], (path, status)
-                for code, example in content["examples"].items():
-                    said = service_schemas.ProblemOut.model_validate(example["value"])
-                    assert (said.code, said.status) == (code, int(status))
+                for media_type, content in response.get("content", {}).items():
+                    if media_type == "application/json":
+                        check_shape(document, content["schema"], content["example"])
+                    elif int(status) >= 400:
+                        assert content["examples"], (path, status)
+                        for code, example in content["examples"].items():
+                            check_shape(document, content["schema"], example["value"])
+                            assert (example["value"]["code"], example["value"]["status"]) == (code, int(status))
+
+
+def check_shape(document: dict[str, Any], schema: dict[str, Any], example: object) -> None:
+    """Hold an example against the schema that the document itself gives."""
+    Draft202012Validator({**schema, "components": document["components"]}).validate(example)
 
 
 def test_the_committed_contract_is_what_is_served() -> None:
