@@ -46,6 +46,8 @@ class Broker:
             raise Misconfigured("MQTT client id is empty; the broker keeps our messages under it, so name it")
         if self.group is not None and (not self.group or set(self.group) & set("/+#")):
             raise Misconfigured(f"MQTT group {self.group!r} must be a word without '/', '+' and '#'")
+        if self.status_topic is not None and (not self.status_topic or set(self.status_topic) & set("+#")):
+            raise Misconfigured(f"MQTT status topic {self.status_topic!r} must be one topic without '+' and '#'")
 
     @classmethod
     def from_url(cls, url: str, **changes: object) -> Self:

@@ -14,10 +14,10 @@ from collectors.broker import Broker
 from collectors.catalog import load_catalog
 from collectors.formats_in_use import OWN, load_formats
 from collectors.payload import Message
-from collectors.serial_link import line_link
+from collectors.serial_link import check_meter, line_link
 from collectors.tls import Tls
 from ingest.delivery import Delivery
-from ingest.model import Line, RegisterSpec
+from ingest.model import Line, Meter, Polled, RegisterSpec
 
 
 class CollectorSettings(BaseSettings):
@@ -28,6 +28,9 @@ class CollectorSettings(BaseSettings):
     mqtt_version: int = Field(default=5, description="5, or 4 for MQTT 3.1.1")
     mqtt_group: str | None = Field(default=None, description="Share the stream with other members of this group")
     mqtt_try_out: bool = Field(default=True, description="Try out at the start whether the broker's queues are enough")
+    mqtt_status_topic: str | None = Field(
+        default=None, description="Topic that says online, and by last will offline; none: nobody is told"
+    )
     mqtt_ca: Path | None = Field(default=None, description="CA the broker's certificate must be of; none: the system's")
     mqtt_certificate: Path | None = Field(default=None, description="Client certificate for the broker")
     mqtt_key: Path | None = Field(default=None, description="Its key")
@@ -42,7 +45,11 @@ class CollectorSettings(BaseSettings):
     def broker(self, url: SecretStr) -> Broker:
         """The broker as this process's one session sees it."""
         broker = Broker.from_url(
-            url.get_secret_value(), client_id=self.mqtt_client_id, group=self.mqtt_group, version=self.mqtt_version
+            url.get_secret_value(),
+            client_id=self.mqtt_client_id,
+            group=self.mqtt_group,
+            version=self.mqtt_version,
+            status_topic=self.mqtt_status_topic,
         )
         tls = Tls(self.mqtt_ca, self.mqtt_certificate, self.mqtt_key)
         return broker if broker.tls is None else replace(broker, tls=tls)
@@ -59,3 +66,9 @@ class CollectorSettings(BaseSettings):
     def check_line(self, line: Line) -> object:
         """Raises Misconfigured when no collector could work with this line."""
         return line_link(line, load_catalog(self.catalog))
+
+    def check_meter(self, line: Line, meter: Meter) -> None:
+        """Raises Misconfigured when the meter cannot be asked over this line: its model, address or options."""
+        address = meter.address or ""
+        asked = Polled(meter.serial, meter.model, address, meter.period, options=meter.options)
+        check_meter(line, asked, load_catalog(self.catalog))

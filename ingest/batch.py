@@ -218,6 +218,9 @@ class _Batch:
                 detail = f"meter {item.meter!r} with channel {item.channel!r} is not in the fleet; add it and replay"
                 reject = Reject("unknown_register", detail, kept_of(item, delivery), item.meter, item.channel)
                 refused.append((delivery.origin, reject))
+            elif (foreign := _foreign(item.meter, card, delivery.gateway)) is not None:
+                reject = Reject(*foreign, kept_of(item, delivery), item.meter, item.channel)
+                refused.append((delivery.origin, reject))
             else:
                 rows.append((card.register.id, item))
         await self.work.write_intervals(rows, self.received_at)
@@ -247,10 +250,15 @@ def _refusal(
                 f"meter {reading.meter!r} is not in the fleet; add it by 'amr fleet apply' and replay",
             )
         return "unknown_channel", f"meter {reading.meter!r} has no register {reading.channel!r}; add it to its model"
-    if gateway is not None and card.gateway != gateway:
-        owner = f"gateway {card.gateway!r}" if card.gateway else "no gateway"
-        return "foreign_meter", f"gateway {gateway!r} spoke for meter {reading.meter!r}, which belongs to {owner}"
-    return None
+    return _foreign(reading.meter, card, gateway)
+
+
+def _foreign(meter: str, card: Card, gateway: str | None) -> tuple[str, str] | None:
+    """Why this gateway may not speak for this meter; None when it may."""
+    if gateway is None or card.gateway == gateway:
+        return None
+    owner = f"gateway {card.gateway!r}" if card.gateway else "no gateway"
+    return "foreign_meter", f"gateway {gateway!r} spoke for meter {meter!r}, which belongs to {owner}"
 
 
 def _reject(reading: Reading, delivery: Delivery, verdict: Verdict) -> Reject:

@@ -30,7 +30,8 @@ class Reject:
 class Contact:
     """One attempt to reach a meter: `failure` is None when it answered, else a stable code such as 'timeout'.
 
-    `drift` is how far the meter's own clock was ahead of ours then; None when it was not asked or has none.
+    `drift` is how far the meter's own clock was ahead of ours then; None when it was not asked or has none. `gateway`
+    is who tells of it, None for a collector of ours: the news of a meter that is not that gateway's is nobody's.
     """
 
     meter: str
@@ -38,6 +39,7 @@ class Contact:
     failure: str | None = None
     detail: str | None = None
     drift: timedelta | None = None
+    gateway: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Delivery:
     """Readings, rejects and contacts that came together from `origin` (like 'modbus:tp-101/5' or 'mqtt:<topic>').
 
     `raw` is the whole as it came, kept when one of its readings has to be quarantined (empty: the reading is written
-    out instead). With `gateway` set, only readings of meters assigned to that gateway are let in.
+    out instead). With `gateway` set, only readings of meters assigned to that gateway are let in. `receipt` is the
+    sender's own name of it, told back to him after the commit; empty when he wants to hear nothing.
     """
 
     origin: str
@@ -55,6 +58,7 @@ class Delivery:
     intervals: Sequence[IntervalReading] = ()
     raw: bytes = b""
     gateway: str | None = None
+    receipt: str = ""
 
     @property
     def size(self) -> int:

@@ -11,16 +11,19 @@ import psycopg
 from ingest.delivery import Contact
 
 _CONTACT = """
-INSERT INTO last_contact AS c (meter_id, tried_at, answered_at, failure, detail, failed_turns)
+INSERT INTO last_contact AS c (meter_id, tried_at, answered_at, failure, detail, failed_turns, drift, drift_at)
 SELECT m.id, %(tried_at)s, CASE WHEN %(failure)s::text IS NULL THEN %(tried_at)s END, %(failure)s, %(detail)s,
-       CASE WHEN %(failure)s::text IS NULL THEN 0 ELSE 1 END
-FROM meter m WHERE m.serial = %(meter)s
+       CASE WHEN %(failure)s::text IS NULL THEN 0 ELSE 1 END,
+       %(drift)s, CASE WHEN %(drift)s::interval IS NOT NULL THEN %(tried_at)s END
+FROM meter m WHERE m.serial = %(meter)s AND (%(gateway)s::text IS NULL OR m.gateway = %(gateway)s)
 ON CONFLICT (meter_id) DO UPDATE SET
     tried_at = excluded.tried_at,
     answered_at = coalesce(excluded.answered_at, c.answered_at),
     failure = excluded.failure,
     detail = excluded.detail,
-    failed_turns = CASE WHEN excluded.failure IS NULL THEN 0 ELSE c.failed_turns + 1 END
+    failed_turns = CASE WHEN excluded.failure IS NULL THEN 0 ELSE c.failed_turns + 1 END,
+    drift = coalesce(excluded.drift, c.drift),
+    drift_at = coalesce(excluded.drift_at, c.drift_at)
 WHERE excluded.tried_at >= c.tried_at
 """
 
@@ -34,12 +37,15 @@ WHERE r.id = ANY(%(registers)s) AND NOT EXISTS (
 
 
 async def contacts(conn: psycopg.AsyncConnection[Any], attempts: Sequence[Contact]) -> None:
-    """Note the latest attempt to reach each meter; attempts at unknown meters are nobody's."""
+    """Note the latest attempt to reach each meter; at unknown meters, or told by a strange gateway, it is nobody's."""
     ordered = sorted(attempts, key=lambda contact: (contact.meter, contact.tried_at))
     async with conn.cursor() as cursor:
         await cursor.executemany(
             _CONTACT,
-            [{"meter": c.meter, "tried_at": c.tried_at, "failure": c.failure, "detail": c.detail} for c in ordered],
+            [
+                {name: getattr(c, name) for name in ("meter", "tried_at", "failure", "detail", "gateway", "drift")}
+                for c in ordered
+            ],
         )
 
 

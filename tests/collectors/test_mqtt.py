@@ -15,11 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from collectors.broker import Broker
 from collectors.frames import Publish
 from collectors.mqtt import Connection
 from collectors.payload import LARGEST_PAYLOAD
+from collectors.settings import CollectorSettings
 from collectors.tls import Tls
 from ingest.errors import AmrError, Misconfigured, Refused, Unreachable
 from simulators.broker import EmbeddedBroker
@@ -96,11 +98,25 @@ def test_a_wrong_address_is_named_without_its_password(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"version": 3}, {"window": 0}, {"window": 65536}, {"client_id": ""}, {"group": "a/b"}, {"group": ""}]
+    "change",
+    [
+        {"version": 3},
+        {"window": 0},
+        {"window": 65536},
+        {"client_id": ""},
+        {"group": "a/b"},
+        {"group": ""},
+        {"status_topic": "amr/v1/status/#"},
+    ],
 )
 def test_wrong_settings_are_named(change: dict[str, object]) -> None:
     with pytest.raises(Misconfigured, match=next(iter(change)).removeprefix("client_").replace("_", " ")):
         Broker.from_url("mqtt://broker", **change)
+
+
+def test_the_settings_name_the_status_topic() -> None:
+    settings = CollectorSettings(mqtt_status_topic="amr/v1/status/ingest-1")
+    assert settings.broker(SecretStr("mqtt://broker")).status_topic == "amr/v1/status/ingest-1"
 
 
 async def test_nobody_there_is_unreachable() -> None:

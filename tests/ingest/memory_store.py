@@ -240,7 +240,8 @@ class MemoryWork:
 
     async def contacts(self, contacts: Sequence[Contact]) -> None:
         for contact in sorted(contacts, key=lambda contact: (contact.meter, contact.tried_at)):
-            if contact.meter not in self.store.gateways:
+            owner = self.store.gateways.get(contact.meter)
+            if contact.meter not in self.store.gateways or contact.gateway not in (None, owner):
                 continue
             known = self.tables.contacts.get(contact.meter)
             if known is not None and contact.tried_at < known[0]:

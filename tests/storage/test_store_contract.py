@@ -196,11 +196,18 @@ async def test_refusals_contacts_and_profiles(both: Both) -> None:
     silent = [Contact("m1", START + n * half_hour, "timeout" if n % 3 else None) for n in range(6)]
     await both.accept(Delivery("test", rejects=[Reject("malformed", "x", b"raw")] * 2, contacts=silent[::-1]))
     await both.accept(Delivery("test", contacts=[silent[0], Contact("m9", START)]))
+    strange = [Contact("m1", START + timedelta(days=1), "timeout", gateway="gw-2")]
+    later = IntervalReading("m1", "1.8.0", START + timedelta(days=1), half_hour, Decimal("0.25"))
+    await both.accept(Delivery("strange profile", intervals=[later], contacts=strange, gateway="gw-2"))
+    own = Contact("m1", START + timedelta(hours=20), "busy", gateway="gw-1")
+    await both.accept(Delivery("test", contacts=[own], gateway="gw-1"))
     found = await both.same()
     assert {row[1] for row in found["quarantine"]} == {
         "foreign_meter", "unknown_meter", "unknown_channel", "conflict", "malformed"
     }  # fmt: skip
     assert len(found["intervals"]) == 3
+    assert [row for row in found["quarantine"] if row[0] == "strange profile"]
+    assert [row[3] for row in found["contacts"]] == ["busy"]
 
 
 async def test_readings_that_cannot_be_now_or_here(both: Both) -> None:
