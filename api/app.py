@@ -10,7 +10,20 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 
-from api import consumption, dictionary, docs, entry, health, points, problems, readings, several, statistics
+from api import (
+    attachments,
+    consumption,
+    dictionary,
+    docs,
+    entry,
+    exports,
+    health,
+    points,
+    problems,
+    readings,
+    several,
+    statistics,
+)
 from api.context import ApiSettings, Context
 from api.doorkeeper import Doorkeeper
 from api.identity import IdentityProvider
@@ -54,8 +67,9 @@ def build(settings: ApiSettings) -> FastAPI:
     _wrap(app, settings)
     for room in (health, docs, dictionary):
         app.include_router(room.router)
-    for room in (points, readings, entry, consumption, statistics, several):
+    for room in (points, readings, entry, attachments, consumption, statistics, several, exports):
         app.include_router(room.router, prefix=PREFIX)
+    app.include_router(attachments.uploads, prefix=PREFIX)
     _publish(app)
     return app
 

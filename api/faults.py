@@ -175,6 +175,48 @@ FAULTS: Mapping[str, FaultText] = {
         "send a time within the contract: {contract}",
         "укажите время в пределах договора: {contract}",
     ),
+    "not_a_photo": _text(
+        "the file begins like neither a JPEG nor a PNG",
+        "файл не похож ни на JPEG, ни на PNG",
+        "send the photo itself as the body, as a JPEG or PNG file",
+        "пришлите в теле запроса сам файл JPEG или PNG",
+    ),
+    "other_type": _text(
+        "the file is {found}",
+        "файл на самом деле {found}",
+        "send it with Content-Type {found}",
+        "пришлите его с Content-Type {found}",
+    ),
+    "damaged_photo": _text(
+        "the photo is damaged or incomplete",
+        "файл повреждён или неполон",
+        "check that it opens, and send it again or take another photo",
+        "проверьте, что он открывается, и пришлите его ещё раз или сделайте другое фото",
+    ),
+    "too_many_pixels": _text(
+        "the photo is too large",
+        "снимок слишком велик",
+        "send at most {most} megapixels: a smaller copy will do",
+        "не больше {most} мегапикселей: достаточно уменьшенной копии",
+    ),
+    "too_few_pixels": _text(
+        "the photo is too small to show a display",
+        "снимок слишком мал, показаний на нём не видно",
+        "send a photo of at least {least} pixels on each side",
+        "каждая сторона должна быть не меньше {least} пикселей",
+    ),
+    "no_entry": _text(
+        "nothing was typed in for this time by whom the photo is from",
+        "на это время автор фото показаний не вводил",
+        "submit the readings first, then send the photo with the same taken_at",
+        "сначала передайте показания, затем пришлите фото с тем же taken_at",
+    ),
+    "too_many_rows": _text(
+        "there are too many rows for this format",
+        "строк для этого формата слишком много",
+        "ask for at most {most} rows: a shorter range, fewer points, or CSV",
+        "не больше {most} строк: возьмите период короче, точек меньше или формат CSV",
+    ),
     "bad_key": _text(
         "not a key",
         "это не ключ",

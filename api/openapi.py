@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from api import attachment_schemas
 from api.examples import ANSWERS
 from api.problem_examples import problems_of
 from api.problems import MEDIA_TYPE
 
-EXAMPLES = {**ANSWERS}
+EXAMPLES = {**ANSWERS, **attachment_schemas.ANSWERS}
 """One answer of each operation, by its id; what each room brings is put together here."""
 
 _JSON = "application/json"
@@ -21,6 +22,7 @@ TAGS = [
     {"name": "points", "description": "Metering points: places consumption is owed at."},
     {"name": "readings", "description": "What the registers showed, automatic and typed in."},
     {"name": "consumption", "description": "Energy over intervals, computed from the readings."},
+    {"name": "exports", "description": "The same as files: tables, monthly statements, 80020, Green Button."},
     {"name": "codes", "description": "The stable codes of problems and what they mean."},
     {"name": "health", "description": "For whoever runs the service."},
 ]

@@ -14,6 +14,7 @@ SPECIAL: Mapping[str, frozenset[str]] = {
     "no_meter": frozenset({"submitReadings"}),
     "quarantined": frozenset({"submitReadings"}),
     "not_ready": frozenset({"getReadiness"}),
+    "too_many_photos": frozenset({"addPhoto"}),
 }
 """Problems of single operations, by code; those not named here may come of any operation that has their status."""
 
@@ -50,6 +51,9 @@ _PARAMETERS: Mapping[str, Any] = {
     "reference": "1f2e3d4c",
     "role": "consumer",
     "allowed": "engineer, admin",
+    "most": 5,
+    "value": "image/webp",
+    "types": "image/jpeg, image/png",
 }
 
 

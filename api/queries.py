@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from api.faults import Fault
+from api.problems import invalid
 from api.validation import fault
 
 MOST = 5_000
@@ -36,3 +38,30 @@ def _cursor(text: object) -> object:
 
 Cursor = Annotated[str, BeforeValidator(_cursor), WithJsonSchema({"type": "string", "pattern": _CURSOR})]
 """`next` of the page before, unchanged."""
+
+
+LARGEST = 2**62
+
+
+def _number(text: object) -> int:
+    if not isinstance(text, str) or not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):
+        raise fault("out_of_range", least=1, most=LARGEST)
+    return int(text)
+
+
+Number = Annotated[int, BeforeValidator(_number), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST})]
+"""The number of one thing in an address."""
+
+
+def number_cursor(last: int) -> str:
+    """The cursor of a list of numbered things, the youngest first: whatever is older than its last one."""
+    return str(last)
+
+
+def number_position(cursor: str | None) -> int:
+    """The number that the things of the page are older than. Raises the 422 for a cursor of another list."""
+    if cursor is None:
+        return LARGEST
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise invalid(Fault("cursor", cursor, "bad_cursor"))
+    return int(cursor)

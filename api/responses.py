@@ -14,6 +14,7 @@ _DESCRIPTIONS = {
     405: "The method is not served at this address.",
     409: "It contradicts what is known; `code` says how, and nothing was stored.",
     413: "The body is too large.",
+    415: "The body is of a type that is not taken here.",
     422: "Fields are wrong: `errors` names each with the value that came and the remedy.",
     429: "The token asks too often; try again after `Retry-After` seconds.",
     500: "A fault of ours; `detail` has the reference under which it is logged.",

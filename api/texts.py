@@ -125,6 +125,22 @@ KINDS: Mapping[str, Kind] = {
         Text("The body is too large", "Тело запроса слишком велико"),
         Text("send at most {limit} bytes", "пришлите не больше {limit} байт"),
     ),
+    "too_many_photos": Kind(
+        409,
+        Text("The entry has enough photos", "У этого показания достаточно фотографий"),
+        Text(
+            "the readings of {taken_at} have {most} photos already; nothing was stored",
+            "у показаний за {taken_at} уже есть {most} фотографий; ничего не сохранено",
+        ),
+    ),
+    "unsupported_media_type": Kind(
+        415,
+        Text("The body is of another type", "Тело запроса другого типа"),
+        Text(
+            "Content-Type {value} is not taken here; send one of: {types}",
+            "Content-Type {value} здесь не принимается; пришлите один из: {types}",
+        ),
+    ),
     "invalid_request": Kind(
         422,
         Text("The request has wrong fields", "В запросе неверные поля"),

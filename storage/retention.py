@@ -19,7 +19,7 @@ import psycopg
 
 from ingest.errors import AmrError
 from ingest.model import Source
-from storage import timescale
+from storage import attachments, timescale
 from storage.database import Database
 from storage.policy import StoragePolicy
 
@@ -162,7 +162,9 @@ async def _retain(conn: psycopg.AsyncConnection[Any], cutoff: datetime) -> Retai
     for chunk in _old(chunks, begin, cutoff):
         removed += await _replace_chunk(conn, chunk, groups)
     await _remember(conn, begin, removed)
-    return Retained(removed, await _thinned_until(conn))
+    until = await _thinned_until(conn)
+    await attachments.forget(conn, until)
+    return Retained(removed, until)
 
 
 async def _thinned_until(conn: psycopg.AsyncConnection[Any]) -> datetime:
