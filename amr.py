@@ -339,7 +339,9 @@ async def _demo(settings: Settings) -> None:
             street = Street.shipped()
             async with database.connection() as conn:
                 text = fleet_text(street.describe(), now, period="15s", consumer=DEMO)
-                await fleet.apply(conn, text, settings.models(), check_line=settings.check_line)
+                await fleet.apply(
+                    conn, text, settings.models(), check_line=settings.check_line, check_meter=settings.check_meter
+                )
                 token = await tokens.create(
                     conn, f"demo {now:%Y-%m-%d %H:%M:%S}", "consumer", consumer=DEMO, expires_at=now + timedelta(days=1)
                 )

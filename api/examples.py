@@ -12,6 +12,7 @@ _CONTACT = {
     "answered_at": "2026-03-20T19:30:01+04:00",
     "failure": "timeout",
     "failed_turns": 1,
+    "clock_drift": -42,
     "detail": None,
 }
 _POINT = {

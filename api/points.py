@@ -145,6 +145,7 @@ def _contact(contact: Contacted | None, remote: bool, zone: ZoneInfo, staff: boo
         "answered_at": maybe_local(contact.answered_at, zone),
         "failure": contact.failure,
         "failed_turns": contact.failed_turns,
+        "clock_drift": None if contact.drift is None else round(contact.drift.total_seconds()),
         "detail": contact.detail if staff else None,
     }
 

@@ -51,6 +51,9 @@ class Contact(Output):
     answered_at: datetime | None = None
     failure: str | None = Field(None, description="stable code such as timeout", examples=["timeout"])
     failed_turns: int = 0
+    clock_drift: int | None = Field(
+        None, description="seconds the meter's own clock was ahead when it last told it", examples=[-42]
+    )
     detail: str | None = Field(None, description="for staff only")
 
 

@@ -7,7 +7,7 @@ defaults are tried. A password is never shown: not in a representation, a log or
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collectors.line_settings import SESSION_OPTIONS
@@ -16,6 +16,7 @@ from ingest.errors import Misconfigured
 from ingest.model import Line, Polled
 
 _HEX = "hex:"
+_OPTIONS = SESSION_OPTIONS | {"constant"}
 
 
 class Password:
@@ -79,8 +80,13 @@ def options_of(line: Line, meter: Polled, defaults: tuple[str, ...]) -> MeterOpt
     )
     table.finish()
     if mistakes:
-        raise Misconfigured("\n".join(str(mistake) for mistake in mistakes))
+        raise Misconfigured("\n".join(str(_discreet(mistake)) for mistake in mistakes))
     return options
+
+
+def _discreet(mistake: Mistake) -> Mistake:
+    """The value of an option that nobody knows may be a password under a misspelled name."""
+    return mistake if mistake.field in _OPTIONS else replace(mistake, value=None)
 
 
 def _zone(table: Table, default: str) -> ZoneInfo:

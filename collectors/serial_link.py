@@ -10,7 +10,7 @@ from collectors.archive import Kind, Recall
 from collectors.bus import Bus
 from collectors.catalog import Catalog
 from collectors.iec_talk import IecTalk
-from collectors.line_settings import LineKind, settings_of
+from collectors.line_settings import LineKind, settings_of, unit_of_meter
 from collectors.link import Answer, Link
 from collectors.mercury_profile import intervals
 from collectors.mercury_talk import Mercury206Talk, Mercury230Talk
@@ -18,6 +18,7 @@ from collectors.meter_options import options_of
 from collectors.modbus import ModbusLink
 from collectors.serial_model import SerialModel, Tongue
 from collectors.serial_talk import Known, Talk, Unsupported, read, registers
+from ingest.errors import Misconfigured
 from ingest.model import Line, Polled
 
 _Speaker = Mercury230Talk | Mercury206Talk | IecTalk
@@ -26,6 +27,8 @@ _SPEAKERS: dict[Tongue, Callable[[Bus, Known], _Speaker]] = {
     Tongue.MERCURY_206: Mercury206Talk,
     Tongue.IEC: IecTalk,
 }
+
+_MODBUS_ONLY = (LineKind.TCP, LineKind.ASCII)
 
 
 def _utc_now() -> datetime:
@@ -103,8 +106,29 @@ class SerialLink:
             yield speaker, known
 
 
+def check_meter(line: Line, meter: Polled, catalog: Catalog) -> None:
+    """Raise Misconfigured when a meter cannot be asked over a line: its model, address or options.
+
+    A model that is in no catalogue is somebody else's business: it is never asked.
+    """
+    if meter.model not in catalog and meter.model not in catalog.serial:
+        return
+    settings = settings_of(line)
+    model = catalog.serial_model(meter.model)
+    if model is None:
+        unit_of_meter(meter.serial, meter.address, settings.kind)
+    elif settings.kind in _MODBUS_ONLY:
+        raise Misconfigured(
+            f"model {meter.model} speaks {model.tongue.value}, which a {settings.kind} line does not carry; "
+            "use a line of kind serial, serial-over-tcp or rfc2217"
+        )
+    else:
+        known = Known(meter, model, options_of(line, meter, model.passwords))
+        _SPEAKERS[model.tongue](Bus(line.name, settings), known)
+
+
 def line_link(line: Line, catalog: Catalog, now: Callable[[], datetime] = _utc_now) -> Link:
     """The link of any line. Misconfigured names what is wrong with its kind, address or options."""
-    if settings_of(line).kind in (LineKind.TCP, LineKind.ASCII):
+    if settings_of(line).kind in _MODBUS_ONLY:
         return ModbusLink(line, catalog)
     return SerialLink(line, catalog, now)

@@ -242,7 +242,11 @@ class MeteringPoint:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A device with a serial number and a model, reached by a line with a bus address, by a gateway, or by nobody."""
+    """A device with a serial number and a model, reached by a line with a bus address, by a gateway, or by nobody.
+
+    `options` is what a session with it needs besides its address; they may hold a password and are left out of what is
+    shown of it.
+    """
 
     serial: str
     model: str
@@ -250,6 +254,7 @@ class Meter:
     address: str | None = None
     gateway: str | None = None
     period: timedelta = timedelta(minutes=30)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,13 @@ def apply_file(
     async def work() -> None:
         async with connection(settings) as conn:
             difference = await stored_fleet.apply(
-                conn, text, settings.models(), dry_run=dry_run, check_line=settings.check_line, author=author
+                conn,
+                text,
+                settings.models(),
+                dry_run=dry_run,
+                check_line=settings.check_line,
+                check_meter=settings.check_meter,
+                author=author,
             )
         say(difference.text())
         if dry_run:
@@ -63,12 +69,16 @@ def apply_file(
 def export_file(
     context: typer.Context,
     registers: Annotated[bool, typer.Option("--registers", help="Write the catalogue's registers out too.")] = False,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="Write passwords out too: the file then is one to be locked away.")
+    ] = False,
 ) -> None:
-    """Write the stored fleet as TOML that applies back without a difference."""
+    """Write the stored fleet as TOML that applies back without a difference; passwords as stars, which keep them."""
 
     async def work() -> None:
         async with connection(context.obj) as conn:
-            typer.echo(await stored_fleet.export(conn, {} if registers else context.obj.models()), nl=False)
+            models = {} if registers else context.obj.models()
+            typer.echo(await stored_fleet.export(conn, models, secrets=secrets), nl=False)
 
     run(work())
 
@@ -80,7 +90,8 @@ def show_fleet(context: typer.Context) -> None:
     async def work() -> None:
         async with connection(context.obj) as conn:
             rows = await stored_fleet.show(conn)
-        table = Table("point", "name", "zone", "meter", "model", "reached by", "K", "since", "last answer", box=None)
+        headings = ("point", "name", "zone", "meter", "model", "reached by", "K", "since", "last answer", "clock")
+        table = Table(*headings, box=None)
         for row in rows:
             table.add_row(
                 row.point or "-",
@@ -92,6 +103,7 @@ def show_fleet(context: typer.Context) -> None:
                 "" if row.ratio is None else show_number(row.ratio),
                 moment(row.since),
                 row.failure or moment(row.answered_at),
+                "" if row.drift is None else f"{row.drift.total_seconds():+.0f} s",
             )
         console.print(table)
 

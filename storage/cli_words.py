@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ingest.channel import check_channel
 from ingest.errors import Misconfigured
-from ingest.model import Line
+from ingest.model import Line, Meter
 from storage import migrate as migrations
 from storage.database import Database, DatabaseSettings, open_database
 from storage.fleet_model import Models
@@ -39,6 +39,8 @@ class HasStore(Protocol):
     def models(self) -> Models: ...
 
     def check_line(self, line: Line) -> object: ...
+
+    def check_meter(self, line: Line, meter: Meter) -> object: ...
 
 
 @contextlib.asynccontextmanager

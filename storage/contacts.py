@@ -12,15 +12,16 @@ OVERDUE = "overdue"
 """The failure of a meter whose gateway has brought nothing of it for too long."""
 
 CONTACT = f"""LATERAL (
-    SELECT tried_at, answered_at, failure, detail, failed_turns FROM last_contact
+    SELECT tried_at, answered_at, failure, detail, failed_turns, drift, drift_at FROM last_contact
     WHERE meter_id = m.id AND m.gateway IS NULL
     UNION ALL
     SELECT heard.at, heard.at,
         CASE WHEN heard.at < now() - greatest(3 * m.period, interval '1 day') THEN '{OVERDUE}' END,
         CASE WHEN heard.at < now() - greatest(3 * m.period, interval '1 day')
-             THEN 'gateway ' || m.gateway || ' has brought nothing of it' END, 0
+             THEN 'gateway ' || m.gateway || ' has brought nothing of it' END, 0, NULL, NULL
     FROM (SELECT n.* FROM register g JOIN newest n ON n.register_id = g.id AND n.source = {int(Source.AUTOMATIC)}
           WHERE g.meter_id = m.id AND m.gateway IS NOT NULL ORDER BY n.taken_at DESC LIMIT 1) e
     CROSS JOIN LATERAL (SELECT received_at AS at FROM reading
           WHERE register_id = e.register_id AND source = e.source AND taken_at = e.taken_at LIMIT 1) heard)"""
-"""Columns tried_at, answered_at, failure, detail, failed_turns; at most one row. Join it with LEFT JOIN … ON."""
+"""Columns tried_at, answered_at, failure, detail, failed_turns, and drift (how far the meter's clock was ahead of ours)
+at drift_at, null where it was never told; at most one row. Join it with LEFT JOIN … ON."""

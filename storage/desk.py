@@ -55,7 +55,14 @@ class Desk:
         """
         settings = self._settings
         async with self._database.connection() as conn:
-            difference = await fleet.apply(conn, text, settings.models(), check_line=settings.check_line, author=author)
+            difference = await fleet.apply(
+                conn,
+                text,
+                settings.models(),
+                check_line=settings.check_line,
+                check_meter=settings.check_meter,
+                author=author,
+            )
             taken = [item for item in difference.items if item.kind == "installation" and not item.added]
             if taken:
                 raise FleetConflict(

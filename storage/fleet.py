@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,7 @@ from storage.database import Database
 from storage.fleet_difference import Difference, compare
 from storage.fleet_file import read_fleet
 from storage.fleet_history import check_apply
-from storage.fleet_model import LineCheck, Models
+from storage.fleet_model import LineCheck, MeterCheck, Models
 from storage.fleet_names import mentioned, parse
 from storage.fleet_pairs import pair_up
 from storage.fleet_stored import absent, load
@@ -37,7 +37,7 @@ _TELL = f"SELECT pg_notify('{_CHANNEL}', current_schema())"
 _EVENT = "INSERT INTO event (kind, detail) VALUES ('fleet', %s)"
 
 _POLLED = """
-SELECT l.name, l.kind, l.address, l.options, m.serial, m.model, m.address, m.period, coalesce(p.zone, 'UTC')
+SELECT l.name, l.kind, l.address, l.options, m.serial, m.model, m.address, m.period, coalesce(p.zone, 'UTC'), m.options
 FROM line l JOIN meter m ON m.line_id = l.id
 LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
 LEFT JOIN point p ON p.id = i.point_id
@@ -46,7 +46,7 @@ ORDER BY l.name, m.serial
 _OF_GATEWAY = "SELECT serial FROM meter WHERE gateway = %s"
 _SHOWN = f"""
 SELECT p.code, p.name, p.zone, m.serial, m.model, l.name, m.address, m.gateway, i.since, i.ct * i.vt,
-       c.answered_at, c.failure
+       c.answered_at, c.failure, c.drift
 FROM meter m
 LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
 FULL JOIN point p ON p.id = i.point_id
@@ -74,6 +74,7 @@ class Shown:
     ratio: Decimal | None
     answered_at: datetime | None
     failure: str | None
+    drift: timedelta | None
 
 
 async def apply(
@@ -83,6 +84,7 @@ async def apply(
     *,
     dry_run: bool = False,
     check_line: LineCheck | None = None,
+    check_meter: MeterCheck | None = None,
     author: str | None = None,
 ) -> Difference:
     """Make the stored fleet what the TOML `document` says, and tell the collectors. Nothing is ever deleted.
@@ -93,7 +95,7 @@ async def apply(
     await lock_fleet(conn)
     named = mentioned(parse(document))
     stored = await load(conn, named)
-    wanted = read_fleet(document, models, stored, check_line)
+    wanted = read_fleet(document, models, stored, check_line, check_meter)
     pairs = pair_up(wanted, stored)
     await check_apply(conn, wanted, stored, pairs)
     difference = compare(wanted, stored, pairs)
@@ -115,12 +117,13 @@ async def tell_collectors(conn: _Conn) -> None:
     await conn.execute(_TELL)
 
 
-async def export(conn: _Conn, models: Models | None = None) -> str:
+async def export(conn: _Conn, models: Models | None = None, *, secrets: bool = False) -> str:
     """The stored fleet as TOML that applies back without a difference.
 
-    Registers that are what `models` says are left out; without `models` all are written.
+    Registers that are what `models` says are left out; without `models` all are written. Passwords are stars, which
+    keep the stored ones when they are applied, unless `secrets` are wanted.
     """
-    return write_toml(await load(conn), models or {})
+    return write_toml(await load(conn), models or {}, secrets=secrets)
 
 
 async def show(conn: _Conn) -> list[Shown]:

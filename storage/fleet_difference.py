@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,7 @@ from ingest.channel import unit_of
 from ingest.model import Installation, Line, MeteringPoint, RegisterSpec
 from storage.fleet_model import Contract, Fleet, FleetMeter
 from storage.fleet_pairs import Pairs
+from storage.fleet_secrets import options_text
 from storage.fleet_words import place_of, show_number, show_period
 
 _LISTED = 20
@@ -87,11 +87,13 @@ def compare(wanted: Fleet, stored: Fleet, pairs: Pairs) -> Difference:
     """What `wanted` would change of `stored`."""
     difference = Difference()
     for name, line in wanted.lines.items():
-        _note(difference, "line", name, _line(line), _line(stored.lines.get(name)))
+        line_before = stored.lines.get(name)
+        _note(difference, "line", name, _line(line, line_before), _line(line_before))
     for code, point in wanted.points.items():
         _note(difference, "point", code, _point(point), _point(stored.points.get(code)))
     for serial, meter in wanted.meters.items():
-        _note(difference, "meter", serial, _meter(meter), _meter(stored.meters.get(serial)))
+        meter_before = stored.meters.get(serial)
+        _note(difference, "meter", serial, _meter(meter, meter_before), _meter(meter_before))
     for one in pairs.installations:
         _note(difference, "installation", place_of(one.wanted), _installed(one.wanted), _installed(one.stored))
     for contract, old in pairs.contracts:
@@ -120,10 +122,10 @@ def _note(difference: Difference, kind: str, name: str, new: _Facts, old: _Facts
         difference.unchanged[kind] = difference.unchanged.get(kind, 0) + 1
 
 
-def _line(line: Line | None) -> _Facts:
+def _line(line: Line | None, before: Line | None = None) -> _Facts:
     if line is None:
         return {}
-    options = json.dumps(line.options, sort_keys=True, ensure_ascii=False) if line.options else None
+    options = options_text(line.options, before.options if before else {})
     return {"kind": line.kind, "address": line.address, "options": options}
 
 
@@ -139,7 +141,7 @@ def _point(point: MeteringPoint | None) -> _Facts:
     }
 
 
-def _meter(known: FleetMeter | None) -> _Facts:
+def _meter(known: FleetMeter | None, before: FleetMeter | None = None) -> _Facts:
     if known is None:
         return {}
     meter = known.meter
@@ -149,6 +151,7 @@ def _meter(known: FleetMeter | None) -> _Facts:
         "address": meter.address,
         "gateway": meter.gateway,
         "period": show_period(meter.period),
+        "options": options_text(meter.options, before.meter.options if before else {}),
         **{f"register {channel}": _register(spec) for channel, spec in known.registers.items()},
     }
 

@@ -2,7 +2,7 @@
 
     [[line]]          name, kind, address, options
     [[point]]         code, name, address, zone, category, official_code
-    [[meter]]         serial, model, line + address | gateway | neither (read by people), period, registers
+    [[meter]]         serial, model, line + address | gateway | neither (read by people), period, options, registers
     [[installation]]  point, meter, since, until, ct, vt, opening, closing
     [[contract]]      consumer, point, since, until
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -24,8 +24,9 @@ from ingest.errors import Misconfigured
 from ingest.model import Installation, Line, Meter, MeteringPoint
 from storage.fleet_entry import Entry
 from storage.fleet_mistake import FleetMistakes, Mistake
-from storage.fleet_model import Contract, Fleet, FleetMeter, LineCheck, Models, overlap
+from storage.fleet_model import Contract, Fleet, FleetMeter, LineCheck, MeterCheck, Models, overlap
 from storage.fleet_names import entries, parse
+from storage.fleet_secrets import NothingToKeep, restored
 from storage.fleet_words import span_of
 
 _LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -36,18 +37,25 @@ _LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "contract": lambda raw: f"{raw.get('consumer', '')} at {raw.get('point', '')}",
 }
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
-_NETWORK = {"modbus-tcp": (0, 255), "rtu-over-tcp": (1, 247)}
-_PORTS = {"modbus-rtu": (1, 247), "modbus-ascii": (1, 247)}
-_UNITS = {**_NETWORK, **_PORTS}
-"""Kinds of lines with the bus addresses (Modbus units) they carry."""
+_NETWORK = {"modbus-tcp": (0, 255), "rtu-over-tcp": (1, 247), "serial-over-tcp": None, "rfc2217": None}
+_PORTS = {"modbus-rtu": (1, 247), "modbus-ascii": (1, 247), "serial": None}
+_KINDS = {**_NETWORK, **_PORTS}
+"""Kinds of lines with the Modbus units they carry; None: meters of any protocol, with addresses of any form."""
 
 
-def read_fleet(text: str, models: Models, stored: Fleet, check_line: LineCheck | None = None) -> Fleet:
+def read_fleet(
+    text: str,
+    models: Models,
+    stored: Fleet,
+    check_line: LineCheck | None = None,
+    check_meter: MeterCheck | None = None,
+) -> Fleet:
     """What the file says, every reference resolved. Raises FleetMistakes with all that is wrong.
 
-    A meter has the registers its model has in `models`, overridden by those described in the file.
+    A meter has the registers its model has in `models`, overridden by those described in the file. A password written
+    as stars is the stored one.
     """
-    return _Reader(text, parse(text), models, stored, check_line).read()
+    return _Reader(text, parse(text), models, stored, check_line, check_meter).read()
 
 
 @dataclass(slots=True)
@@ -59,6 +67,7 @@ class _Reader:
     models: Models
     stored: Fleet
     check_line: LineCheck | None
+    check_meter: MeterCheck | None
     mistakes: list[Mistake] = field(default_factory=list)
     lines: dict[str, Line] = field(default_factory=dict)
     points: dict[str, MeteringPoint] = field(default_factory=dict)
@@ -115,9 +124,11 @@ class _Reader:
 
     def _line(self, entry: Entry) -> None:
         kind = entry.text("kind")
-        line = Line(entry.text("name"), kind, entry.text("address"), entry.options("options"))
-        if kind and kind not in _UNITS:
-            entry.wrong("kind", f"is not a kind of line; known are {', '.join(_UNITS)}")
+        line = Line(entry.text("name"), kind, entry.text("address"))
+        known = self.stored.lines.get(line.name)
+        line = replace(line, options=_options(entry, known.options if known else {}))
+        if kind and kind not in _KINDS:
+            entry.wrong("kind", f"is not a kind of line; known are {', '.join(_KINDS)}")
         match = _HOST_AND_PORT.fullmatch(line.address)
         if kind in _NETWORK and line.address and (match is None or not 0 < int(match[2]) < 65536):
             entry.wrong("address", "write host:port, like 10.0.0.7:502 or [fd00::7]:502")
@@ -166,6 +177,8 @@ class _Reader:
             gateway=entry.text_or_none("gateway"),
             period=entry.period("period", timedelta(minutes=30)),
         )
+        stored = self.stored.meters.get(meter.serial)
+        meter = replace(meter, options=_options(entry, stored.meter.options if stored else {}))
         registers = {spec.channel: spec for spec in self.models.get(meter.model, ())}
         registers |= entry.registers("registers")
         if meter.model and meter.model not in self.models and not entry.has("registers"):
@@ -202,6 +215,11 @@ class _Reader:
         other = self.buses.setdefault((meter.line, meter.address), meter.serial)
         if other != meter.serial:
             entry.wrong("address", f"meter {other} has it on line {meter.line!r} too; give each its own")
+        if entry.sound and self.check_meter is not None:
+            try:
+                self.check_meter(line, meter)
+            except Misconfigured as e:
+                entry.wrong("options" if meter.options else "address", str(e))
 
     def _installation(self, entry: Entry) -> None:
         point, zone = self._reference(entry, "point", self.points, self.stored.points)
@@ -265,9 +283,19 @@ class _Reader:
         return name, found.zone if isinstance(found, MeteringPoint) else "UTC"
 
 
+def _options(entry: Entry, stored: Mapping[str, object]) -> dict[str, object]:
+    """The entry's options, stored passwords in place of stars."""
+    try:
+        return restored(entry.options("options"), stored)
+    except NothingToKeep as nothing:
+        entry.wrong("options", f"no {nothing} is stored that the stars could keep; write it, or leave the option out")
+        return {}
+
+
 def bus_mistake(line: Line, address: str) -> str | None:
-    """What is wrong with a bus address on a line, None for nothing."""
-    least, most = _UNITS.get(line.kind, (0, 0))
-    if line.kind not in _UNITS or (address.isascii() and address.isdecimal() and least <= int(address) <= most):
+    """What is wrong with a bus address on a line, None for nothing that can be told without the meter's model."""
+    units = _KINDS.get(line.kind)
+    if units is None or (address.isascii() and address.isdecimal() and units[0] <= int(address) <= units[1]):
         return None
+    least, most = units
     return f"is no Modbus unit of a {line.kind} line; write a number from {least} to {most}"

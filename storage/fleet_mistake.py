@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from ingest.errors import Misconfigured
+from storage.fleet_secrets import MASK, is_secret
 
 ABSENT = object()
 """Stands for the value of a field that is not there."""
@@ -44,5 +45,6 @@ def shown(value: object) -> str:
     if isinstance(value, Decimal | date):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {shown(one)}" for key, one in value.items()) + "}"
+        said = (f"{key} = {MASK if is_secret(key) else shown(one)}" for key, one in value.items())
+        return "{" + ", ".join(said) + "}"
     return repr(value)

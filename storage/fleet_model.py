@@ -14,6 +14,8 @@ Models = Mapping[str, Sequence[RegisterSpec]]
 
 LineCheck = Callable[[Line], object]
 """Raises Misconfigured for what a collector cannot use of a line: its kind, address or options."""
+MeterCheck = Callable[[Line, Meter], object]
+"""The same for a meter on a line: its address or options, or a model that the line cannot carry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from ingest.model import Installation, Line, MeteringPoint, RegisterSpec
 from storage.fleet_model import Contract, Fleet, FleetMeter, Models
+from storage.fleet_secrets import MASKED_NOTE, masked
 from storage.fleet_words import show_number, show_period
 
 _PLAIN = MeteringPoint("any")
 
 
-def write_toml(fleet: Fleet, models: Models) -> str:
-    """The whole fleet; registers are written out only where they are not what `models` says."""
+def write_toml(fleet: Fleet, models: Models, *, secrets: bool = False) -> str:
+    """The whole fleet; registers are written out only where they are not what `models` says.
+
+    Passwords are stars unless `secrets` are wanted; the file then says what stars mean.
+    """
+    if not secrets:
+        hidden = _without_secrets(fleet)
+        return (MASKED_NOTE + "\n" if hidden != fleet else "") + write_toml(hidden, models, secrets=True)
     return "\n".join(
         [
             *(_table("line", _line(one)) for one in fleet.lines.values()),
@@ -26,6 +34,15 @@ def write_toml(fleet: Fleet, models: Models) -> str:
             *(_table("contract", _contract(one, fleet)) for one in fleet.contracts),
         ]
     )
+
+
+def _without_secrets(fleet: Fleet) -> Fleet:
+    lines = {name: replace(line, options=masked(line.options)) for name, line in fleet.lines.items()}
+    meters = {
+        serial: replace(one, meter=replace(one.meter, options=masked(one.meter.options)))
+        for serial, one in fleet.meters.items()
+    }
+    return replace(fleet, lines=lines, meters=meters)
 
 
 def _table(name: str, fields: Iterable[tuple[str, str]]) -> str:
@@ -58,6 +75,8 @@ def _meter(known: FleetMeter, models: Models) -> Iterator[tuple[str, str]]:
             yield field, _value(text)
     if meter.period != timedelta(minutes=30):
         yield "period", _value(show_period(meter.period))
+    if meter.options:
+        yield "options", _value(meter.options)
     usual = {spec.channel: spec for spec in models.get(meter.model, ())}
     own = [spec for channel, spec in known.registers.items() if usual.get(channel) != spec]
     if own:

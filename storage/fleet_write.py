@@ -28,13 +28,13 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, address = excluded.addres
 """
 _FREE_BUS = "UPDATE meter SET line_id = NULL, address = NULL, gateway = NULL WHERE serial = ANY(%s)"
 _METER = """
-INSERT INTO meter (serial, model, line_id, address, gateway, period)
-SELECT u.serial, u.model, l.id, u.address, u.gateway, u.period
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::interval[])
-     AS u(serial, model, line, address, gateway, period)
+INSERT INTO meter (serial, model, line_id, address, gateway, period, options)
+SELECT u.serial, u.model, l.id, u.address, u.gateway, u.period, u.options
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::interval[], %s::jsonb[])
+     AS u(serial, model, line, address, gateway, period, options)
 LEFT JOIN line l ON l.name = u.line
 ON CONFLICT (serial) DO UPDATE SET model = excluded.model, line_id = excluded.line_id, address = excluded.address,
-    gateway = excluded.gateway, period = excluded.period
+    gateway = excluded.gateway, period = excluded.period, options = excluded.options
 """
 _REGISTER = """
 INSERT INTO register (meter_id, channel, digits, decimals, max_rate)
@@ -119,7 +119,10 @@ async def write_difference(conn: _Conn, wanted: Fleet, stored: Fleet, pairs: Pai
 async def write_meters(conn: _Conn, meters: Sequence[FleetMeter], stored: Mapping[str, FleetMeter]) -> None:
     """Store meters with their registers, the bus addresses of all freed first: they may have changed places."""
     await conn.execute(_FREE_BUS, ([one.meter.serial for one in meters],))
-    facts = [(m.serial, m.model, m.line, m.address, m.gateway, m.period) for m in (one.meter for one in meters)]
+    facts = [
+        (m.serial, m.model, m.line, m.address, m.gateway, m.period, Jsonb(dict(m.options)))
+        for m in (one.meter for one in meters)
+    ]
     await _at_once(conn, _METER, facts)
     specs = [(one.meter.serial, spec) for one in meters for spec in one.registers.values()]
     rows = [(serial, spec.channel, spec.digits, spec.decimals, spec.max_rate) for serial, spec in specs]

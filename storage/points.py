@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,7 @@ WHERE p.code = %s AND c.consumer = %s AND c.since <= now()
 GROUP BY p.id
 """
 
-_CONTACT = "c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns"
+_CONTACT = "c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns, c.drift"
 _REMOTE = "m.line_id IS NOT NULL OR m.gateway IS NOT NULL"
 
 # A consumer's list shows what stood at the point at the end of their time, never what came after it.
@@ -84,13 +84,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Contacted:
-    """The last attempt to reach a meter; `failure` is a stable code, `detail` names wires and is for staff only."""
+    """The last attempt to reach a meter; `failure` is a stable code, `detail` names wires and is for staff only.
+
+    `drift` is how far the meter's clock was ahead of ours when it last told it.
+    """
 
     tried_at: datetime
     answered_at: datetime | None
     failure: str | None
     detail: str | None
     failed_turns: int
+    drift: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ingest.errors import FleetConflict, Misconfigured, NotFound
-from ingest.model import Line
+from ingest.model import Line, Meter
 from storage import cli
 from storage.database import DatabaseSettings
 from storage.fleet_model import Models
@@ -34,6 +34,10 @@ class Settings:
     def check_line(self, line: Line) -> None:
         if "baud" in line.options:
             raise Misconfigured("baud: this key is unknown")
+
+    def check_meter(self, line: Line, meter: Meter) -> None:
+        if "level" in meter.options:
+            raise Misconfigured("level: this key is unknown")
 
 
 class Program:

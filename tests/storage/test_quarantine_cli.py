@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ingest.errors import Misconfigured, NotFound
 from ingest.intake import Intake
-from ingest.model import Line
+from ingest.model import Line, Meter
 from storage import cli_strangers
 from storage.database import DatabaseSettings, open_database
 from storage.fleet_model import Models
@@ -40,6 +40,9 @@ class Settings:
 
     def check_line(self, line: Line) -> None:
         raise AssertionError(line)
+
+    def check_meter(self, line: Line, meter: Meter) -> None:
+        raise AssertionError(meter)
 
     def message_parser(self) -> Parse:
         return own
