@@ -55,6 +55,7 @@ from storage import fleet, tokens
 from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, polled_lines
+from storage.midnights import remember_always
 from storage.migrate import migrate
 from storage.overview import Glance, overview
 from storage.ownership import Ownership
@@ -271,6 +272,7 @@ async def _serve(settings: Settings) -> None:
 async def _collect(settings: Settings) -> None:
     async with service(settings) as (database, intake), asyncio.TaskGroup() as tasks:
         tasks.create_task(retain_daily(database, settings.storage), name="retention")
+        tasks.create_task(remember_always(database), name="midnights")
         await collecting(settings, database, intake)
 
 
