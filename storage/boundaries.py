@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -28,6 +28,9 @@ _MARGIN = span(timedelta(days=3))
 
 _DENSE = span(timedelta(hours=3))
 """Instants closer to each other than this are found quicker in the whole range of readings."""
+
+_QUARTER = span(timedelta(minutes=15))
+"""Midnights anywhere are whole quarters of an hour; instants beside breaks are not."""
 
 _EVER = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900, 2200
 
@@ -62,8 +65,6 @@ _QUALITIES = {int(quality): quality for quality in Quality}
 _SOURCES = {int(source): source for source in Source}
 _MACHINES = {int(Source.AUTOMATIC), int(Source.IMPORT)}
 
-_NOTHING = Boundary(0, (), ())
-
 Memory = Mapping[tuple[int, int], Mapping[int, Boundary]]
 """What is remembered, by register and source, then by instant."""
 
@@ -96,9 +97,9 @@ async def boundaries(
     of_register: dict[int, list[int]] = defaultdict(list)
     for register, source in present:
         of_register[register].append(source)
-    instants = sorted({at for _, at in asks})
-    dense = len(instants) > 1 and instants[-1] - instants[0] < _DENSE * (len(instants) - 1)
-    memory = {} if dense or not present else await _remembered(conn, of_register, instants)
+    dense = _dense(asks)
+    sparse = {register: sources for register, sources in of_register.items() if register not in dense}
+    memory = await _remembered(conn, sparse, sorted({at for ask, at in asks if ask.register_id not in dense}))
     nothing: Mapping[int, Boundary] = {}
     found: list[Boundary] = []
     pairs: dict[int, list[_Pair]] = {}
@@ -110,13 +111,26 @@ async def boundaries(
             if beside is not None and low <= beside.before[0].at and beside.after[0].at <= high:
                 found.append(beside)
                 continue
-        found.append(_NOTHING)
-        pairs[n] = [_Pair(ask, at, source) for source in sources]
+        found.append(Boundary(at, (), ()))
+        if sources:
+            pairs[n] = [_Pair(ask, at, source) for source in sources]
     if pairs:
-        await _find(conn, [pair for group in pairs.values() for pair in group], memory, instants, dense=dense)
+        await _find(conn, [pair for group in pairs.values() for pair in group], memory, dense)
         for n, group in pairs.items():
             found[n] = _boundary(asks[n][1], group)
     return found
+
+
+def _dense(asks: Sequence[tuple[Ask, int]]) -> set[int]:
+    """The registers whose instants are so close to each other that the whole range is found quicker."""
+    of_register: dict[int, list[int]] = defaultdict(list)
+    for ask, at in asks:
+        of_register[ask.register_id].append(at)
+    return {
+        register
+        for register, instants in of_register.items()
+        if len(instants) > 1 and max(instants) - min(instants) < _DENSE * (len(set(instants)) - 1)
+    }
 
 
 def _boundary(at: int, group: Sequence[_Pair]) -> Boundary:
@@ -132,7 +146,10 @@ async def _remembered(
 ) -> Memory:
     """What is remembered of these registers."""
     machines = sorted({source for sources in of_register.values() for source in sources} & _MACHINES)
-    rows = await midnights.known(conn, sorted(of_register), machines, instants) if machines else []
+    cuts = [at for at in instants if at % _QUARTER == 0]
+    if not machines or not cuts:
+        return {}
+    rows = await midnights.known(conn, sorted(of_register), machines, cuts)
     qualities, sources, epoch = _QUALITIES, _SOURCES, TO_POSTGRES
     memory: dict[tuple[int, int], dict[int, Boundary]] = defaultdict(dict)
     for register, source, cut, before_at, before, before_quality, after_at, after, after_quality in rows:
@@ -146,20 +163,22 @@ async def _remembered(
 
 
 async def _find(
-    conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], memory: Memory, instants: Sequence[int], *, dense: bool
+    conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], memory: Memory, dense: Collection[int]
 ) -> None:
-    near = (max(_EVER[0], instants[0] - _MARGIN), min(_EVER[1], instants[-1] + _MARGIN))
+    near = (
+        max(_EVER[0], min(pair.at for pair in pairs) - _MARGIN),
+        min(_EVER[1], max(pair.at for pair in pairs) + _MARGIN),
+    )
     # Whatever people type in, there is not much of it.
     await _by_range(conn, [pair for pair in pairs if pair.source not in _MACHINES], _EVER)
     machines = [pair for pair in pairs if pair.source in _MACHINES]
-    if dense:
-        await _by_range(conn, machines, near)
-    else:
-        for pair in machines:
-            beside = memory.get((pair.ask.register_id, pair.source), {}).get(pair.at)
-            if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
-                pair.before, pair.after = beside.before[0], beside.after[0]
-        await _by_probe(conn, _open(machines), near)
+    await _by_range(conn, [pair for pair in machines if pair.ask.register_id in dense], near)
+    sparse = [pair for pair in machines if pair.ask.register_id not in dense]
+    for pair in sparse:
+        beside = memory.get((pair.ask.register_id, pair.source), {}).get(pair.at)
+        if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
+            pair.before, pair.after = beside.before[0], beside.after[0]
+    await _by_probe(conn, _open(sparse), near)
     await _by_probe(conn, _open(machines), _EVER)
 
 

@@ -1,4 +1,4 @@
-"""The newest reading of every series of a point: the newest that is believed, and what is newer and is not.
+"""The newest reading of every series of points: the newest that is believed, and what is newer and is not.
 
 The fleet's tables say where to look (which sources, and where their series end), so that two days of the history are
 read and not all of it; only where nothing is found there is a second look.
@@ -18,7 +18,7 @@ _NEAR = timedelta(days=2)
 
 # Where a series ends: machines' in `newest`, people's in `entry`. A register nobody took notice of may have anything.
 _SERIES = """
-SELECT r.id, s.source, greatest(i.since, %(since)s), least(i.until, %(until)s),
+SELECT p.code, r.id, s.source, greatest(i.since, %(since)s), least(i.until, %(until)s),
        coalesce(n.taken_at, (SELECT max(e.taken_at) FROM entry e WHERE e.register_id = r.id AND e.source = s.source))
 FROM point p JOIN installation i ON i.point_id = p.id JOIN register r ON r.meter_id = i.meter_id
 CROSS JOIN LATERAL (
@@ -28,7 +28,7 @@ CROSS JOIN LATERAL (
     WHERE NOT EXISTS (SELECT FROM series WHERE register_id = r.id)
 ) s
 LEFT JOIN newest n ON n.register_id = r.id AND n.source = s.source
-WHERE p.code = %(point)s AND greatest(i.since, %(since)s) < least(i.until, %(until)s)
+WHERE p.code = ANY(%(points)s) AND greatest(i.since, %(since)s) < least(i.until, %(until)s)
 """
 
 # A look for a suspect reading that is not bounded by the believed one would walk the whole history of a sound register.
@@ -58,6 +58,7 @@ ORDER BY s.n
 class _Series(NamedTuple):
     """A series while its meter stood at the point, within [since, until), and where it ends if that is known."""
 
+    point: str
     register_id: int
     source: int
     since: datetime
@@ -71,21 +72,22 @@ class _Series(NamedTuple):
 
 
 async def newest_readings(
-    conn: psycopg.AsyncConnection[Any], point: str, since: datetime, until: datetime
+    conn: psycopg.AsyncConnection[Any], points: Sequence[str], since: datetime, until: datetime
 ) -> list[tuple[Any, ...]]:
-    """Rows of (serial, channel, taken_at, source, value, quality, reasons, received_at, author, note)."""
-    asked = {"point": point, "since": since, "until": until}
+    """Rows of (point, serial, channel, taken_at, source, value, quality, reasons, received_at, author, note)."""
+    asked = {"points": list(points), "since": since, "until": until}
     rows = await (await conn.execute(_SERIES, asked, binary=True)).fetchall()
     series = [_Series(*row) for row in rows]
     found: list[tuple[Any, ...]] = []
     again = [one for one in series if one.near is None]
     for group in _by_age([one for one in series if one.near is not None]):
         rows = await _find(conn, group, min(one.near for one in group if one.near))
-        found += [row[1:] for row in rows]
+        found += [(group[row[0]].point, *row[1:]) for row in rows]
         believed = {row[0] for row in rows if row[6] != Quality.SUSPECT}
         again += [one for n, one in enumerate(group) if n not in believed]
     if again:
-        found += [row[1:] for row in await _find(conn, again, min(one.since for one in again))]
+        rows = await _find(conn, again, min(one.since for one in again))
+        found += [(again[row[0]].point, *row[1:]) for row in rows]
     return list(dict.fromkeys(found))
 
 
@@ -94,9 +96,10 @@ def _by_age(series: Sequence[_Series]) -> list[list[_Series]]:
     newest = max((one.near for one in series if one.near), default=None)
     if newest is None:
         return []
-    together = [one for one in series if one.near and newest - one.near < 15 * _NEAR]
-    before = [one for one in series if one not in together]
-    return [group for group in (together, before) if group]
+    groups: tuple[list[_Series], list[_Series]] = ([], [])
+    for one in series:
+        groups[one.near is None or newest - one.near >= 15 * _NEAR].append(one)
+    return [group for group in groups if group]
 
 
 async def _find(conn: psycopg.AsyncConnection[Any], series: Sequence[_Series], low: datetime) -> list[Any]:

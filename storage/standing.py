@@ -1,4 +1,4 @@
-"""Who stood at a point when: its installations with the registers of their meters, ready to be filled with readings."""
+"""Who stood at points when: installations with the registers of their meters, ready to be filled with readings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
@@ -18,17 +19,17 @@ from ingest.model import Register, Source
 
 FOREVER = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
 
-# All installations of the point, for a meter whose ratio changes stands on: its readings before serve the time after.
+# All installations of a point, for a meter whose ratio changes stands on: its readings before serve the time after.
 _STANDING = """
-SELECT i.id, m.serial, i.since, i.until, i.ct * i.vt, r.id, r.channel, r.digits, r.decimals, r.max_rate,
+SELECT p.code, i.id, m.serial, i.since, i.until, i.ct * i.vt, r.id, r.channel, r.digits, r.decimals, r.max_rate,
        o.opening, o.closing
 FROM point p
 JOIN installation i ON i.point_id = p.id
 JOIN meter m ON m.id = i.meter_id
 LEFT JOIN register r ON r.meter_id = m.id AND split_part(r.channel, '.', 2) = '8'
 LEFT JOIN installation_reading o ON o.installation_id = i.id AND o.register_id = r.id
-WHERE p.code = %(point)s
-ORDER BY i.since, r.channel
+WHERE p.code = ANY(%(points)s)
+ORDER BY p.code, i.since, r.channel
 """
 
 
@@ -80,12 +81,23 @@ class Installed(NamedTuple):
     ratio: Decimal
 
 
-async def load(conn: psycopg.AsyncConnection[Any], point: str) -> tuple[list[Installed], list[Standing]]:
-    """All installations of a point, oldest first, and all counters of their meters."""
-    rows = await (await conn.execute(_STANDING, {"point": point}, binary=True)).fetchall()
-    every = [_standing(row) for row in rows if row[5] is not None]
-    _join_same_meters(every)
-    return list({row[0]: Installed(*row[:5]) for row in rows}.values()), every
+class Place(NamedTuple):
+    """One point: all its installations, oldest first, and all counters of their meters."""
+
+    installed: list[Installed]
+    every: list[Standing]
+
+
+async def load(conn: psycopg.AsyncConnection[Any], points: Sequence[str]) -> dict[str, Place]:
+    """Who stood at each of the points; one that nobody knows, or where nothing ever stood, has an empty place."""
+    rows = await (await conn.execute(_STANDING, {"points": list(points)}, binary=True)).fetchall()
+    places = {point: Place([], []) for point in points}
+    for code, found in groupby(rows, key=itemgetter(0)):
+        of_point = [row[1:] for row in found]
+        every = [_standing(row) for row in of_point if row[5] is not None]
+        _join_same_meters(every)
+        places[code] = Place(list({row[0]: Installed(*row[:5]) for row in of_point}.values()), every)
+    return places
 
 
 def _standing(row: Sequence[Any]) -> Standing:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -16,7 +16,7 @@ from ingest.consumption import Boundary, Stretch
 from ingest.instants import micros, span
 from storage import around, series, slots, standing
 from storage.boundaries import Ask, boundaries
-from storage.standing import Installed, Standing
+from storage.standing import Installed, Place, Standing
 
 _NEAR = span(timedelta(hours=6))
 """Two readings no further apart leave no doubt about a cut between them, whatever the policy."""
@@ -33,20 +33,50 @@ async def stretches(
     A total (C.8.0) that a meter has no register for consists of its zones; with a register, its zones stand by where it
     may fall short. A channel nobody ever metered has an empty list.
     """
-    installed, every = await standing.load(conn, point)
-    installed = [one for one in installed if one.since < cuts[-1] and (one.until is None or one.until > cuts[0])]
-    here = [one for one in every if one.installation in {stay.id for stay in installed}]
-    names = sorted({one.channel for one in here} | standing.totals(here)) if channels is None else list(channels)
-    own = {(stay.id, name): standing.own(here, stay.id, name) for stay in installed for name in names}
-    zones = {(stay.id, name): standing.zones(here, stay.id, name) for stay in installed for name in names}
+    return (await stretches_of(conn, [point], channels, cuts))[point]
+
+
+async def stretches_of(
+    conn: psycopg.AsyncConnection[Any], points: Sequence[str], channels: Sequence[str] | None, cuts: Sequence[datetime]
+) -> dict[str, dict[str, list[Stretch]]]:
+    """The same for many points over the same cuts, by point: as many questions to the database as for one."""
+    places = await standing.load(conn, points)
+    sites = {point: _Site(place, channels, cuts) for point, place in places.items()}
     instants = [micros(cut) for cut in cuts]
-    await _fill(conn, chain(*own.values()), instants)
-    standby = {
-        key: group if group and all(_falls_short(one, instants) for one in own[key]) else ()
-        for key, group in zones.items()
-    }
-    await _fill(conn, (one for group in standby.values() for one in group if not one.boundaries), instants)
-    return {name: _stretches(installed, name, own, standby) for name in names}
+    await _fill(conn, (one for site in sites.values() for group in site.own.values() for one in group), instants)
+    for site in sites.values():
+        site.call_zones(instants)
+    called = (one for site in sites.values() for group in site.standby.values() for one in group)
+    await _fill(conn, (one for one in called if not one.boundaries), instants)
+    return {point: site.stretches() for point, site in sites.items()}
+
+
+class _Site:
+    """One point: which registers its channels are made of, by installation and channel."""
+
+    def __init__(self, place: Place, channels: Sequence[str] | None, cuts: Sequence[datetime]) -> None:
+        self.installed = [
+            one for one in place.installed if one.since < cuts[-1] and (one.until is None or one.until > cuts[0])
+        ]
+        stays = {stay.id for stay in self.installed}
+        here = [one for one in place.every if one.installation in stays]
+        self.names = (
+            sorted({one.channel for one in here} | standing.totals(here)) if channels is None else list(channels)
+        )
+        keys = [(stay.id, name) for stay in self.installed for name in self.names]
+        self.own: Groups = {key: standing.own(here, *key) for key in keys}
+        self.zones: Groups = {key: standing.zones(here, *key) for key in keys}
+        self.standby: Groups = {}
+
+    def call_zones(self, instants: Sequence[int]) -> None:
+        """Let the zones stand by where the register itself, now that it is filled, may fall short."""
+        self.standby = {
+            key: group if group and all(_falls_short(one, instants) for one in self.own[key]) else ()
+            for key, group in self.zones.items()
+        }
+
+    def stretches(self) -> dict[str, list[Stretch]]:
+        return {name: _stretches(self.installed, name, self.own, self.standby) for name in self.names}
 
 
 def _stretches(installed: Iterable[Installed], name: str, own: Groups, zones: Groups) -> list[Stretch]:
