@@ -6,16 +6,17 @@ import hashlib
 import re
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 def unless_known(request: Request, response: Response) -> Response:
-    """The response with an ETag, or 304 when the client's If-None-Match has it. Only answers to GET have one.
+    """The response with an ETag, or 304 when the client's If-None-Match has it. Only whole answers to GET have one.
 
     The tag is weak: the same answer compressed and plain is one answer.
     """
-    if request.method != "GET" or response.status_code != 200:
+    if request.method != "GET" or response.status_code != 200 or isinstance(response, StreamingResponse):
         return response
     tag = f'W/"{hashlib.blake2b(response.body, digest_size=16).hexdigest()}"'
     response.headers["ETag"] = tag

@@ -29,6 +29,8 @@ OPERATIONS = {
     "getStatistics": ("get", "/api/v1/points/{code}/statistics"),
     "getStatisticsOfPoints": ("get", "/api/v1/statistics"),
     "getConsumption": ("get", "/api/v1/points/{code}/consumption"),
+    "exportReadings": ("get", "/api/v1/exports/readings"),
+    "exportConsumption": ("get", "/api/v1/exports/consumption"),
     "addPhoto": ("post", "/api/v1/points/{code}/photos"),
     "listPhotos": ("get", "/api/v1/points/{code}/photos"),
     "getPhoto": ("get", "/api/v1/points/{code}/photos/{number}"),

@@ -1,0 +1,113 @@
+"""Rows as a workbook, written as they come: memory holds one batch, the disk the rest.
+
+The one place that imports openpyxl. A number of more digits than a spreadsheet can hold exactly is written as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import IO, Any
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.styles import Alignment, Font
+from openpyxl.utils import get_column_letter
+
+from api.answers import plain
+from api.export_cells import Cell, Column, headings
+from api.faults import Fault
+from api.problems import invalid
+from api.texts import Language
+
+MOST_ROWS = 200_000
+"""A workbook is ready only when it is whole: more than this takes longer than anybody waits. CSV has no such limit."""
+
+_EXACT_DIGITS = 15
+_IN_MEMORY = 1 << 20
+_PIECE = 64 << 10
+
+
+async def xlsx_file(
+    columns: Sequence[Column], batches: AsyncIterator[Sequence[Sequence[Cell]]], title: str, language: Language
+) -> AsyncIterator[bytes]:
+    """The bytes of the workbook. Raises 422 for more than MOST_ROWS rows before the first of them."""
+    book = Workbook(write_only=True)
+    sheet = open_sheet(book, columns, title)
+    sheet.append([heading_cell(sheet, text) for text in headings(columns, language)])
+    rows = 0
+    try:
+        async for batch in batches:
+            rows += len(batch)
+            if rows > MOST_ROWS:
+                raise invalid(Fault("format", "xlsx", "too_many_rows", most=MOST_ROWS))
+            await asyncio.to_thread(_append, sheet, batch)
+    except BaseException:
+        _forget(book)
+        raise
+    async for piece in saved(book):
+        yield piece
+
+
+def open_sheet(book: Workbook, columns: Sequence[Column], title: str) -> Any:
+    """A sheet whose first row stays in sight."""
+    sheet: Any = book.create_sheet(title)
+    sheet.freeze_panes = "A2"
+    for number, column in enumerate(columns, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = column.width
+    return sheet
+
+
+def heading_cell(sheet: Any, text: str) -> Any:
+    """A bold text."""
+    cell = text_cell(sheet, text)
+    cell.font = Font(bold=True)
+    cell.alignment = Alignment(wrap_text=True, vertical="top")
+    return cell
+
+
+def text_cell(sheet: Any, text: str) -> Any:
+    """A text that stays one, whatever it begins with."""
+    cell: Any = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub("", text))
+    cell.data_type = "s"
+    return cell
+
+
+def any_cell(sheet: Any, cell: Cell) -> Any:
+    """A cell of any kind; numbers as exact as a spreadsheet holds them, instants as text with their offset."""
+    if isinstance(cell, str):
+        return text_cell(sheet, cell)
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    if isinstance(cell, Decimal) and len(cell.normalize().as_tuple().digits) > _EXACT_DIGITS:
+        return text_cell(sheet, plain(cell))
+    return cell
+
+
+def _append(sheet: Any, batch: Sequence[Sequence[Cell]]) -> None:
+    for row in batch:
+        sheet.append([any_cell(sheet, cell) for cell in row])
+
+
+async def saved(book: Workbook) -> AsyncIterator[bytes]:
+    """A finished workbook in pieces; its temporary file is gone afterwards."""
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        await asyncio.to_thread(book.save, file)
+        for piece in _pieces(file):
+            yield piece
+
+
+def _forget(book: Workbook) -> None:
+    """A workbook takes its temporary files away only when it is saved."""
+    with tempfile.TemporaryFile() as file:
+        book.save(file)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        yield piece
