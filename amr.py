@@ -29,12 +29,14 @@ import simulators.cli
 import storage.cli
 import storage.cli_audit
 import storage.cli_requests
+import storage.cli_status
 import storage.cli_strangers
 import storage.quarantine_cli
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
 from api.settings import HttpSettings
+from collectors.alert_settings import AlertSettings
 from collectors.catalog import load_catalog
 from collectors.formats_in_use import load_formats
 from collectors.lines import Lines
@@ -52,6 +54,8 @@ from simulators.shape import load
 from simulators.street import Street
 from simulators.street_fleet import HISTORY_POINT, fleet_text, history_lines
 from storage import fleet, tokens
+from storage.alerting import watch_over
+from storage.completeness import recount_hourly
 from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, polled_lines
@@ -60,6 +64,7 @@ from storage.migrate import migrate
 from storage.overview import Glance, overview
 from storage.ownership import Ownership
 from storage.policy import StoragePolicy
+from storage.processes import report
 from storage.readings import PostgresStore
 from storage.request_service import Elsewhere, RequestService
 from storage.retention import retain_daily
@@ -76,7 +81,7 @@ def _data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "amr"
 
 
-class Settings(CollectorSettings, HttpSettings):
+class Settings(CollectorSettings, HttpSettings, AlertSettings):
     """Deployment settings, from environment variables AMR_* alone. With none set, embedded defaults serve."""
 
     model_config = SettingsConfigDict(env_prefix="AMR_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -115,6 +120,7 @@ app.command("migrate")(storage.cli.migrate)
 app.add_typer(storage.cli.fleet, name="fleet")
 app.add_typer(storage.cli.token, name="token")
 app.command("audit")(storage.cli_audit.audit)
+app.command("status")(storage.cli_status.status)
 app.add_typer(storage.storage_cli.storage, name="storage")
 app.add_typer(simulators.cli.app)
 app.add_typer(collectors.format_cli.app, name="format")
@@ -251,11 +257,26 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
         changing = asyncio.Lock()
         requests = RequestService(database, ownership.name, lambda: mine & known.keys(), poll_now)
         try:
-            await asyncio.gather(follow_fleet(), follow_locks(), requests.run())
+            await asyncio.gather(
+                follow_fleet(),
+                follow_locks(),
+                requests.run(),
+                report(database, "collector", lambda: ownership.name, lambda: {"lines": len(mine), **_load(intake)}),
+            )
         finally:
             await lines.update([])
             with contextlib.suppress(StoreUnavailable):  # then its locks die with the session
                 await ownership.leave()
+
+
+def _load(intake: Intake) -> dict[str, object]:
+    """What a process says of its queue."""
+    return {"intake": {"rows": intake.depth.rows, "oldest": round(intake.depth.oldest, 1)}}
+
+
+def _watching(settings: Settings, database: Database) -> Coroutine[Any, Any, None]:
+    """Tell people of faults, in whichever process of ours comes first."""
+    return watch_over(database, settings.alert_rules(), settings.tellers(), language=settings.alert_language)
 
 
 async def _serve(settings: Settings) -> None:
@@ -264,15 +285,19 @@ async def _serve(settings: Settings) -> None:
         serving(
             create_app(database, intake, settings=settings.api()), settings.http_host, settings.http_port
         ) as served,
+        asyncio.TaskGroup() as tasks,
     ):
         log.info("serving %s/docs", served)
-        await asyncio.Event().wait()
+        tasks.create_task(_watching(settings, database), name="alerts")
+        tasks.create_task(report(database, "api", lambda: served, lambda: _load(intake)), name="report")
 
 
 async def _collect(settings: Settings) -> None:
     async with service(settings) as (database, intake), asyncio.TaskGroup() as tasks:
         tasks.create_task(retain_daily(database, settings.storage), name="retention")
         tasks.create_task(remember_always(database), name="midnights")
+        tasks.create_task(recount_hourly(database), name="completeness")
+        tasks.create_task(_watching(settings, database), name="alerts")
         await collecting(settings, database, intake)
 
 
