@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +58,16 @@ class Formats:
     def parse(self, message: Message) -> Delivery:
         """A message as a delivery. Never raises for what a payload holds."""
         parsed, gateway = self.read(message)
-        return Delivery(f"mqtt:{message.topic}", parsed.readings, parsed.rejects, raw=message.payload, gateway=gateway)
+        return Delivery(
+            f"mqtt:{message.topic}",
+            parsed.readings,
+            parsed.rejects,
+            [replace(contact, gateway=gateway) for contact in parsed.contacts],
+            parsed.intervals,
+            message.payload,
+            gateway,
+            parsed.receipt,
+        )
 
     def read(self, message: Message) -> tuple[Parsed, str]:
         """What a message says, what was left out and why, and the gateway it speaks for (never empty)."""

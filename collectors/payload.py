@@ -4,19 +4,21 @@ Topic `amr/v1/<gateway>/readings`, payload
 `{"readings": [{"meter": "<serial>", "channel": "1.8.0", "at": "2026-11-20T00:00:00+04:00", "value": "12345.678"}]}`.
 Values are JSON strings or numbers, taken exactly as their digits stand. `captured` (optional) is when the sender had
 the value in hand, if `at` is the meter's own time. One bad element never costs its neighbours: it becomes a reject
-naming field, value and remedy, with an envelope around it that can be delivered again.
+naming field, value and remedy, with an envelope around it that can be delivered again. `id` (optional) names the batch:
+it is confirmed by that name after the commit. What else a forwarding collector sends: `payload_beside`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from collectors.exact import Unfit, energy, instant, number, obis, read_json, serial, shown, write_json
-from ingest.delivery import Reject
-from ingest.model import Reading
+from collectors.payload_beside import BESIDE, contact_of, interval_of, receipt_of, reject_of
+from ingest.delivery import Contact, Reject
+from ingest.model import IntervalReading, Reading
 
 LARGEST_PAYLOAD = 4 << 20
 """Bytes of one message that are still parsed: about 40 000 readings. A parsed tree takes up to 60 times as much."""
@@ -26,6 +28,7 @@ MOST_REJECTS = 100
 
 _REQUIRED = ("meter", "channel", "at", "value")
 _KNOWN = frozenset({*_REQUIRED, "captured"})
+_TOP = frozenset({"readings", "id", *BESIDE})
 
 
 class Message(NamedTuple):
@@ -43,11 +46,17 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Parsed:
-    """What a message says. `ignored` tells what was left out on purpose and why (a retained value, a start-up zero)."""
+    """What a message says. `ignored` tells what was left out on purpose and why (a retained value, a start-up zero).
+
+    `receipt` is the sender's name of the message, empty when it wants no confirmation.
+    """
 
     readings: list[Reading] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    intervals: list[IntervalReading] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
+    receipt: str = ""
 
 
 def refused(payload: bytes, unfit: Unfit) -> Parsed:
@@ -65,32 +74,75 @@ def too_large(payload: bytes, cut: int = 0) -> Parsed | None:
 
 
 def read_own(payload: bytes) -> Parsed:
-    """Readings and rejects of one message in our own JSON."""
+    """What one message in our own JSON says."""
     try:
-        elements, strangers = _elements(read_json(payload))
+        content = _object(read_json(payload))
+        elements = _elements(content)
     except Unfit as unfit:
         return refused(payload, unfit)
-    parsed = Parsed(rejects=[Reject(unfit.reason, unfit.detail, payload) for unfit in strangers])
+    parsed = Parsed()
+    if len(content) > 1 or "readings" not in content:
+        _read_beside(content, payload, parsed)
     for element in elements:
         try:
             parsed.readings.append(_reading(element))
         except Unfit as unfit:
-            parsed.rejects.append(_reject(element, unfit, payload))
+            parsed.rejects.append(_reject("readings", element, unfit, payload))
             if len(parsed.rejects) > MOST_REJECTS:
                 return _curtailed(parsed, elements, payload)
     return parsed
 
 
-def _elements(content: object) -> tuple[list[object], list[Unfit]]:
+def _object(content: object) -> dict[str, object]:
     if type(content) is not dict:
         raise Unfit("malformed", f'the payload is {shown(content)}; send an object {{"readings": [...]}}')
-    elements = content.get("readings")
+    return content
+
+
+def _elements(content: dict[str, object]) -> list[object]:
+    elements = content.get("readings", () if any(name in content for name in BESIDE) else None)
+    if elements == ():
+        return []
     if type(elements) is not list:
         found = shown(elements) if "readings" in content else "missing"
         raise Unfit("malformed", f"readings is {found}; send a list of objects with {', '.join(_REQUIRED)}")
-    if len(content) == 1:
-        return elements, []
-    return elements, list(_strangers(content, {"readings"}))
+    return elements
+
+
+def _read_beside(content: dict[str, object], payload: bytes, parsed: Parsed) -> None:
+    """Everything but the readings; what is wrong with it costs none of them."""
+    for stranger in _strangers(content, _TOP):
+        parsed.rejects.append(Reject(stranger.reason, stranger.detail, payload))
+    if "id" in content:
+        try:
+            parsed.receipt = receipt_of(content["id"])
+        except Unfit as unfit:
+            parsed.rejects.append(Reject(unfit.reason, unfit.detail, payload))
+    bad = 0
+    for name in BESIDE:
+        elements = content.get(name, [])
+        if type(elements) is not list:
+            parsed.rejects.append(Reject("malformed", f"{name} is {shown(elements)}; send a list", payload))
+            continue
+        for element in elements:
+            try:
+                _read_one_beside(name, element, payload, parsed)
+            except Unfit as unfit:
+                bad += 1
+                if bad <= MOST_REJECTS:
+                    parsed.rejects.append(_reject(name, element, unfit, payload))
+    if bad > MOST_REJECTS:
+        detail = f"{bad} elements beside the readings are unfit, the first {MOST_REJECTS} of them kept apart"
+        parsed.rejects.append(Reject("malformed", detail, payload))
+
+
+def _read_one_beside(name: str, element: object, payload: bytes, parsed: Parsed) -> None:
+    if name == "intervals":
+        parsed.intervals.append(interval_of(element))
+    elif name == "contacts":
+        parsed.contacts.append(contact_of(element))
+    else:
+        parsed.rejects.append(reject_of(element, _envelope(name, element, payload)))
 
 
 def _reading(element: object) -> Reading:
@@ -110,7 +162,7 @@ def _reading(element: object) -> Reading:
     return Reading(serial("meter", meter), code, instant("at", at), amount, captured_at=captured)
 
 
-def _strangers(content: dict[str, object], known: Iterable[str]) -> Iterable[Unfit]:
+def _strangers(content: Mapping[str, object], known: Container[str]) -> Iterable[Unfit]:
     """An unknown field may change the meaning of the known ones (a unit, a ratio), so it is never skipped over."""
     for name in content:
         if name not in known:
@@ -119,12 +171,16 @@ def _strangers(content: dict[str, object], known: Iterable[str]) -> Iterable[Unf
             )
 
 
-def _reject(element: object, unfit: Unfit, payload: bytes) -> Reject:
+def _reject(name: str, element: object, unfit: Unfit, payload: bytes) -> Reject:
+    return Reject(unfit.reason, unfit.detail, _envelope(name, element, payload), *_named(element))
+
+
+def _envelope(name: str, element: object, payload: bytes) -> bytes:
+    """The element in a message of its own."""
     try:
-        raw = write_json({"readings": [element]})
+        return write_json({name: [element]})
     except RecursionError:
-        raw = payload
-    return Reject(unfit.reason, unfit.detail, raw, *_named(element))
+        return payload
 
 
 def _named(element: object) -> tuple[str | None, str | None]:
@@ -140,7 +196,7 @@ def _named(element: object) -> tuple[str | None, str | None]:
 
 def _curtailed(parsed: Parsed, elements: list[object], payload: bytes) -> Parsed:
     """The good ones are kept to the last; of the bad ones the first are told apart, the rest lie in the whole."""
-    kept = Parsed(rejects=parsed.rejects[:MOST_REJECTS])
+    kept = replace(parsed, readings=[], rejects=parsed.rejects[:MOST_REJECTS])
     bad = 0
     for element in elements:
         try:

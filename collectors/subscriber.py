@@ -1,8 +1,10 @@
 """From the broker to the intake and back: parse, put, and acknowledge what is committed, in the order it came.
 
-Nothing is acknowledged before the intake's future is done. What is held in memory is bounded by count (the window) and
-by bytes: beyond that the socket is not read, and the broker keeps the rest. A lost connection is made again with
-growing, jittered pauses; what was not acknowledged on it comes again, which natural keys make harmless.
+Nothing is acknowledged before the intake's future is done. A sender that names its messages (`Delivery.receipt`) hears
+that name back after the commit: an acknowledgement of the broker only says that the broker had it. What is held
+in memory is bounded by count (the window) and by bytes: beyond that the socket is not read, and the broker keeps the
+rest. A lost connection is made again with growing, jittered pauses; what was not acknowledged on it comes again, which
+natural keys make harmless.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from collectors.broker import Broker
+from collectors.confirmation import confirmation
 from collectors.frames import Publish
 from collectors.mqtt import Connection
 from collectors.payload import Message
@@ -229,6 +232,7 @@ class Subscriber:
     def _settle(self) -> None:
         """Acknowledge the messages at the head whose deliveries are committed."""
         acks: dict[Connection, list[int]] = {}
+        receipts: dict[str, list[str]] = {}
         while self._put and self._again is None:
             held = self._put[0]
             stored = held.stored
@@ -243,12 +247,17 @@ class Subscriber:
             if error is None and not stored.cancelled():
                 if held.publish.mid:
                     acks.setdefault(held.connection, []).append(held.publish.mid)
+                if held.delivery is not None and held.delivery.receipt and held.delivery.gateway:
+                    receipts.setdefault(held.delivery.gateway, []).append(held.delivery.receipt)
             else:
                 self.counts.unstored += 1
                 log.error("a message on %r is not stored and stays with the broker: %r", held.publish.topic, error)
         for connection, mids in acks.items():
             connection.acknowledge(mids)
             self.counts.acknowledged += len(mids)
+        if self._connection is not None:  # without one the sender hears of it when it sends the same again
+            for gateway, names in receipts.items():
+                self._connection.publish(*confirmation(gateway, names))
         if self._put and self._again is None:
             self._watch()
         self._settled.set()
