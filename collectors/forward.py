@@ -45,19 +45,22 @@ FRESH_WINDOW, BACKLOG_WINDOW = 20, 50
 UNDERWAY = 8
 """Messages of the backlog without their PUBACK: what new data has to wait behind on a slow link."""
 
-_LINGER = 0.3
 _TELL = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between connections, before the backlog begins, until what is not confirmed is sent again."""
+    """Seconds: between connections, before the backlog begins, until what is not confirmed is sent again.
+
+    `linger` is how long new data wait for others to share a message with.
+    """
 
     first_pause: float = 1.0
     longest_pause: float = 60.0
     spread: float = 15.0
     confirmation: float = 60.0
     longest_confirmation: float = 900.0
+    linger: float = 0.3
 
 
 @dataclass(slots=True)
@@ -182,13 +185,15 @@ class Forwarder:
     async def _woken(self, most: float) -> None:
         """Until something happened, new data lingered long enough to share a message, or so many seconds passed."""
         if self._fresh:
-            most = min(most, max(0.0, self._fresh[0][2] + _LINGER - time.monotonic()))
+            most = min(most, max(0.0, self._fresh[0][2] + self._pace.linger - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(most + 0.001):
                 await self._wake.wait()
 
     def _send_fresh(self, connection: Connection) -> None:
-        while self._fresh and (len(self._fresh) >= MOST_ITEMS or time.monotonic() - self._fresh[0][2] >= _LINGER):
+        while self._fresh and (
+            len(self._fresh) >= MOST_ITEMS or time.monotonic() - self._fresh[0][2] >= self._pace.linger
+        ):
             taken = [self._fresh.popleft() for _ in range(min(len(self._fresh), MOST_ITEMS))]
             self._publish_new(connection, [(number, body) for number, body, _ in taken], fresh=True)
 

@@ -78,7 +78,7 @@ def test_what_a_bad_disk_changed_is_a_reject_and_costs_nothing_else(body: bytes)
     assert [reject.reason for reject in came.rejects] == ["damaged"]
 
 
-GOOD = {
+GOOD: dict[str, dict[str, object]] = {
     "intervals": {"meter": "1", "channel": "1.8.0", "start": "2026-11-20T00:00:00Z", "seconds": 1800, "energy": "1.5"},
     "contacts": {"meter": "1", "at": "2026-11-20T00:00:00Z"},
     "rejects": {"reason": "noise", "detail": "x", "raw": "y"},
@@ -120,7 +120,8 @@ def test_a_bad_element_beside_the_readings_is_refused_alone(part: str, change: d
 @pytest.mark.parametrize("part", [*GOOD, "id"])
 def test_parts_of_another_type_cost_no_reading(part: str) -> None:
     element = {"meter": "1", "channel": "1.8.0", "at": "2026-11-20T00:00:00Z", "value": 1}
-    for wrong in (7, None, "", {"a": 1}, [[]]):
+    wrongs: list[object] = [7, None, "", {"a": 1}, [[]]]
+    for wrong in wrongs:
         parsed = read_own(json.dumps({"readings": [element], part: wrong}).encode())
         assert (len(parsed.readings), len(parsed.rejects), parsed.receipt) == (1, 1, "")
 
