@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from ingest.errors import Misconfigured
 
@@ -34,7 +34,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[str]:
+async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
     """Serve while the context is open; gives the base URL. Port 0 takes a free one.
 
     Raises Misconfigured when the address cannot be had. At the end running requests get a few seconds to finish.
