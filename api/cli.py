@@ -64,7 +64,7 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
         await running
 
 
-async def serve(app: FastAPI, host: str, port: int) -> None:
+async def serve(app: Starlette, host: str, port: int) -> None:
     """Serve until cancelled."""
     async with serving(app, host, port):
         await asyncio.Event().wait()
