@@ -46,9 +46,12 @@ INSERT INTO reading_request (meter_id, point_id, asked_by, state, detail) VALUES
 _COUNT = "SELECT count(*) FROM reading_request WHERE asked_by = %s AND asked_at >= %s"
 _VALUES = """
 SELECT g.channel, r.value FROM meter m JOIN register g ON g.meter_id = m.id
-JOIN reading r ON r.register_id = g.id AND r.source = %(source)s AND r.taken_at = %(at)s
-WHERE m.serial = %(meter)s ORDER BY string_to_array(g.channel, '.')::int[]
+JOIN reading r ON r.register_id = g.id AND r.source = ANY(%(sources)s) AND r.taken_at = %(at)s
+WHERE m.serial = %(meter)s ORDER BY string_to_array(g.channel, '.')::int[], r.source DESC
 """
+
+_BROUGHT = [int(Source.AUTOMATIC), int(Source.OPERATOR)]
+"""Who brings a reading asked for: the meter itself, or staff; the first counts where there are both."""
 
 _Conn = psycopg.AsyncConnection[Any]
 
@@ -135,7 +138,7 @@ async def asked_since(conn: _Conn, asked_by: str, since: datetime) -> int:
 
 async def values(conn: _Conn, request: Request) -> dict[str, Decimal]:
     """What the request brought, by channel in base units; nothing while it is open or when it failed."""
-    asked = {"meter": request.meter, "at": request.read_at, "source": int(Source.AUTOMATIC)}
+    asked = {"meter": request.meter, "at": request.read_at, "sources": _BROUGHT}
     rows = await (await conn.execute(_VALUES, asked)).fetchall()
     return {channel: from_micro(value) for channel, value in rows}
 
