@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,11 +24,13 @@ from rich.live import Live
 from rich.logging import RichHandler
 from rich.table import Table
 
+import api.cli_alive
 import collectors.cli
 import collectors.format_cli
 import simulators.cli
 import storage.cli
 import storage.cli_audit
+import storage.cli_gaps
 import storage.cli_requests
 import storage.cli_status
 import storage.cli_strangers
@@ -35,19 +38,27 @@ import storage.quarantine_cli
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
+from api.context import Knowledge, ModelFacts
 from api.settings import HttpSettings
 from collectors.alert_settings import AlertSettings
 from collectors.catalog import load_catalog
+from collectors.filling import Backfill
 from collectors.formats_in_use import load_formats
+from collectors.forward import Forwarder, Pace
+from collectors.home import Home, own_home
 from collectors.lines import Lines
 from collectors.push import receive
 from collectors.serial_link import line_link
 from collectors.settings import CollectorSettings
+from collectors.spool import Spool
+from collectors.spooling import Spooling, drain_orphans
 from ingest.csv_file import deliveries
 from ingest.delivery import Fate, Outcome
 from ingest.errors import AmrError, Misconfigured, NotFound, StoreUnavailable
 from ingest.intake import Intake
-from ingest.model import PolledLine, Quality
+from ingest.log_format import JsonFormatter
+from ingest.model import Line, PolledLine, Quality
+from ingest.refuge import SparedIntake
 from simulators.broker import EmbeddedBroker
 from simulators.clock import Clock
 from simulators.shape import load
@@ -59,6 +70,7 @@ from storage.completeness import recount_hourly
 from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, polled_lines
+from storage.fleet_polled import lines_of_file
 from storage.midnights import remember_always
 from storage.migrate import migrate
 from storage.overview import Glance, overview
@@ -68,6 +80,7 @@ from storage.processes import report
 from storage.readings import PostgresStore
 from storage.request_service import Elsewhere, RequestService
 from storage.retention import retain_daily
+from storage.shelf import Shelf
 
 log = logging.getLogger("amr")
 out = Console()
@@ -94,6 +107,9 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
         default=None, description="DEBUG, INFO, WARNING or ERROR; none: INFO for services, WARNING for other verbs"
     )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="console for eyes, json for one JSON object a line"
+    )
 
     @property
     def database(self) -> DatabaseSettings:
@@ -105,6 +121,23 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
         """How the history is laid out and how long it is kept."""
         keep = timedelta(days=self.keep_days) if self.keep_days else None
         return StoragePolicy(keep, timedelta(days=self.compress_days), timescale=self.timescale)
+
+    def knowledge(self) -> Knowledge:
+        """What the API is told of devices: the catalogue, what lines and meters can be, the formats of messages."""
+        catalog = load_catalog(self.catalog)
+        specs = catalog.specs()
+        facts = {
+            slug: ModelFacts(one.manufacturer, one.name, one.tongue.value, one.source, specs[slug])
+            for slug, one in catalog.serial.items()
+        }
+        for slug, model in catalog.items():
+            facts[slug] = ModelFacts(model.manufacturer, model.name, "modbus", model.source, specs[slug])
+        return Knowledge(facts, self.check_line, self.check_meter, self.message_parser())
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where collectors of this machine keep what they need without the database."""
+        return self.spool or self.data / "spool"
 
     def desk(self) -> contextlib.AbstractAsyncContextManager[Desk]:
         """The stored fleet, for an engineer who adds a meter."""
@@ -121,6 +154,7 @@ app.add_typer(storage.cli.fleet, name="fleet")
 app.add_typer(storage.cli.token, name="token")
 app.command("audit")(storage.cli_audit.audit)
 app.command("status")(storage.cli_status.status)
+app.command("alive")(api.cli_alive.alive)
 app.add_typer(storage.storage_cli.storage, name="storage")
 app.add_typer(simulators.cli.app)
 app.add_typer(collectors.format_cli.app, name="format")
@@ -130,6 +164,7 @@ app.add_typer(collectors.cli.line, name="line")
 collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
 collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
 collectors.cli.meter.command("ask")(storage.cli_requests.ask_meter)
+collectors.cli.meter.command("gaps")(storage.cli_gaps.list_gaps)
 collectors.cli.meter.command("unknown")(storage.cli_strangers.unknown_meters)
 collectors.cli.meter.command("foreign")(storage.cli_strangers.foreign_meters)
 collectors.cli.meter.command("adopt")(storage.cli_strangers.adopt_meter)
@@ -140,13 +175,17 @@ app.add_typer(storage.quarantine_cli.quarantine, name="quarantine")
 def _settle(context: typer.Context) -> None:
     settings = _read_settings()
     usual = "INFO" if context.invoked_subcommand in ("collect", "serve") else "WARNING"
-    _start_log(settings.log_level or usual)
+    _start_log(settings.log_level or usual, settings.log_format)
     context.obj = settings
 
 
-def _start_log(level: str) -> None:
-    """On a terminal for eyes; elsewhere one plain line a record, for journald and files."""
-    if err.is_terminal:
+def _start_log(level: str, form: str) -> None:
+    """On a terminal for eyes; elsewhere one plain line a record, for journald and files, or JSON for machines."""
+    if form == "json":
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+        logging.basicConfig(level=level, handlers=[handler])
+    elif err.is_terminal:
         logging.basicConfig(
             level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)]
         )
@@ -176,6 +215,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
             nonlocal stopped
             if not stopped:
                 stopped = True
+                _stop_anyway_in_time()
                 task.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -190,46 +230,118 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     uvloop.run(stoppable())
 
 
+def _stop_anyway_in_time() -> None:
+    """A server that hangs must not keep us: what is not stored is on disk, at the broker, or was not answered."""
+
+    def end() -> None:
+        log.error("not stopped within %.0f s: something hangs, and is left to itself", STOP)
+        logging.shutdown()
+        os._exit(1)
+
+    timer = threading.Timer(STOP, end)
+    timer.daemon = True
+    timer.start()
+
+
 @contextlib.asynccontextmanager
-async def service(settings: Settings) -> AsyncIterator[tuple[Database, Intake]]:
-    """A database that is there and current, and the door before it; what was put is committed before it closes."""
-    async with open_database(settings.database, wait=True) as database:
+async def service(settings: Settings, *, absent: bool = False) -> AsyncIterator[tuple[Database, Intake]]:
+    """A database that is there and current, and the door before it; what was put is committed before it closes.
+
+    With `absent` it begins without a configured database too.
+    """
+    absent = absent and settings.database_url is not None
+    async with open_database(settings.database, wait=not absent, absent=absent) as database:
         if settings.database_url is None:  # a configured database is migrated by its owner
             await migrate(database, settings.storage)
         intake = Intake(PostgresStore(database))
-        door = asyncio.create_task(intake.run(), name="intake")
-        try:
+        async with _running(intake):
             yield database, intake
+
+
+@contextlib.asynccontextmanager
+async def _running(intake: Intake) -> AsyncIterator[None]:
+    """Storing what is put, and at the end, for a while, what is left."""
+    door = asyncio.create_task(intake.run(), name="intake")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH):
+                await intake.drain()
+        door.cancel()
+        await asyncio.gather(door, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def sparing(settings: Settings, home: Home, database: Database, intake: Intake) -> AsyncIterator[Intake]:
+    """The door of polls: what the database cannot take now is on this disk before it counts as done."""
+    limits = settings.spool_mb << 20, timedelta(days=settings.spool_days)
+    async with Spool(home.spool, *limits) as spool:
+        spooling = Spooling(spool, intake, day_of=home.day_of)
+        polls = SparedIntake(PostgresStore(database), spooling)
+        draining = [asyncio.create_task(spooling.run(), name="spool")]
+        draining.append(asyncio.create_task(drain_orphans(settings.spool_folder, intake), name="left spools"))
+        try:
+            async with _running(polls):
+                yield polls
         finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FINISH):
-                    await intake.drain()
-            door.cancel()
-            await asyncio.gather(door, return_exceptions=True)
+            for task in draining:
+                task.cancel()
+            for end in await asyncio.gather(*draining, return_exceptions=True):
+                if isinstance(end, Exception):
+                    log.error("the spool was not drained: %r", end)
 
 
-FINISH = 10.0
-"""Seconds a stopping process may take to commit what it holds."""
+STOP = 9.0
+"""Seconds after which a stopping process ends whatever hangs."""
+
+FINISH = 3.0
+"""Seconds of them a door may take to commit what it holds."""
 
 
-async def collecting(settings: Settings, database: Database, intake: Intake) -> None:
-    """Poll every line of the fleet and listen to the broker, following changes of the fleet; until cancelled."""
+async def collecting(
+    settings: Settings, database: Database, intake: Intake, home: Home | None = None, polls: Intake | None = None
+) -> None:
+    """Poll every line of the fleet and listen to the broker, following changes of the fleet; until cancelled.
+
+    With a `home` it also works while the database is away; polls then go to the door `polls` instead of the intake.
+    """
     catalog = load_catalog(settings.catalog)
-    async with asyncio.TaskGroup() as tasks, Lines(intake, lambda line: line_link(line, catalog)) as lines:
+    shelf = Shelf(database)
+
+    def spare(line: Line) -> Backfill | None:
+        share = settings.backfill_share
+        return Backfill(line, catalog, shelf, share=share, spawn=tasks.create_task) if share else None
+
+    async with (
+        asyncio.TaskGroup() as tasks,
+        Lines(polls or intake, lambda line: line_link(line, catalog), make_spare=spare) as lines,
+    ):
         if settings.mqtt_url is not None:
             formats = load_formats(settings.format_names, settings.formats_folder)
             receiving = receive(settings.broker(settings.mqtt_url), formats, intake, try_out=settings.mqtt_try_out)
             tasks.create_task(receiving, name="subscriber")
-        ownership = Ownership(database)
-        known: dict[str, PolledLine] = {}
+        offline = settings.offline_hours * 3600 if home else 0.0
+        ownership = Ownership(database, name=settings.collector_name, offline=offline)
+        known = {one.line.name: one for one in home.fleet()} if home else {}
+        if home is not None:
+            ownership.want(known.keys())
+            leased, seconds = home.lease(ownership.name, datetime.now(UTC))
+            ownership.resume(leased, seconds)
         mine: frozenset[str] = frozenset()
 
         async def follow_fleet() -> None:
             async for _ in fleet_changes(database):
-                async with database.connection() as conn:
-                    polled = await polled_lines(conn)
+                try:
+                    async with database.connection() as conn:
+                        polled = await polled_lines(conn)
+                except StoreUnavailable as error:  # its followers notice too, and look again
+                    log.warning("the fleet is not read anew: %s", error)
+                    continue
                 known.clear()
                 known.update({one.line.name: one for one in polled})
+                if home is not None:
+                    await asyncio.to_thread(home.keep_fleet, polled)
                 ownership.want(known.keys())
                 await apply_changes()
 
@@ -238,7 +350,18 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
             async for held in ownership.held():
                 log.info("polling %d of %d lines", len(held), len(known))
                 mine = held
+                await keep_lease()
                 await apply_changes()
+
+        async def renew_lease() -> None:
+            while True:
+                await asyncio.sleep(RENEW)
+                await keep_lease()
+
+        async def keep_lease() -> None:
+            if home is not None:
+                now = datetime.now(UTC)
+                await asyncio.to_thread(home.keep_lease, ownership.name, mine, ownership.lease, now)
 
         async def apply_changes() -> None:
             async with changing:
@@ -261,12 +384,28 @@ async def collecting(settings: Settings, database: Database, intake: Intake) -> 
                 follow_fleet(),
                 follow_locks(),
                 requests.run(),
+                renew_lease(),
                 report(database, "collector", lambda: ownership.name, lambda: {"lines": len(mine), **_load(intake)}),
             )
         finally:
             await lines.update([])
-            with contextlib.suppress(StoreUnavailable):  # then its locks die with the session
-                await ownership.leave()
+            await leave(ownership, home)
+
+
+async def leave(ownership: Ownership, home: Home | None) -> None:
+    """Give the lines back; without the database they stay ours, for as long as it was promised us."""
+    leased, until = ownership.speaking, ownership.lease
+    if home is not None:
+        home.drop_lease()  # first: once the database knows, another collector may begin
+    try:
+        await ownership.leave()
+    except StoreUnavailable:  # its locks die with the session
+        if home is not None:
+            home.keep_lease(ownership.name, leased, until, datetime.now(UTC))
+
+
+RENEW = 30.0
+"""Seconds between two notes of how long the lines may yet be spoken on without the database."""
 
 
 def _load(intake: Intake) -> dict[str, object]:
@@ -283,7 +422,9 @@ async def _serve(settings: Settings) -> None:
     async with (
         service(settings) as (database, intake),
         serving(
-            create_app(database, intake, settings=settings.api()), settings.http_host, settings.http_port
+            create_app(database, intake, settings=settings.api(), knowledge=settings.knowledge()),
+            settings.http_host,
+            settings.http_port,
         ) as served,
         asyncio.TaskGroup() as tasks,
     ):
@@ -293,12 +434,17 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _collect(settings: Settings) -> None:
-    async with service(settings) as (database, intake), asyncio.TaskGroup() as tasks:
+    async with contextlib.AsyncExitStack() as stack:
+        home = stack.enter_context(own_home(settings.spool_folder))
+        knows_its_fleet = bool(home.fleet())
+        database, intake = await stack.enter_async_context(service(settings, absent=knows_its_fleet))
+        polls = await stack.enter_async_context(sparing(settings, home, database, intake))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(retain_daily(database, settings.storage), name="retention")
         tasks.create_task(remember_always(database), name="midnights")
         tasks.create_task(recount_hourly(database), name="completeness")
         tasks.create_task(_watching(settings, database), name="alerts")
-        await collecting(settings, database, intake)
+        await collecting(settings, database, intake, home, polls)
 
 
 @app.command()
@@ -308,9 +454,78 @@ def serve(context: typer.Context) -> None:
 
 
 @app.command()
-def collect(context: typer.Context) -> None:
-    """Poll the fleet's lines and subscribe to the broker until stopped (AMR_MQTT_URL)."""
-    run(_collect(context.obj))
+def collect(
+    context: typer.Context,
+    forward: Annotated[
+        str | None, typer.Option(metavar="URL", help="Store nothing here: forward to the central ingest's broker.")
+    ] = None,
+    gateway: Annotated[
+        str | None, typer.Option(help="The name to forward under; default: the user in the broker's address.")
+    ] = None,
+    fleet_file: Annotated[
+        Path | None, typer.Option("--fleet", help="Poll what this fleet file says; default: the stored fleet.")
+    ] = None,
+) -> None:
+    """Poll the fleet's lines and subscribe to the broker until stopped (AMR_MQTT_URL).
+
+    At a substation, `--forward mqtts://tp-101:password@broker` (or AMR_FORWARD) polls without a database: everything is
+    kept on this disk until the central ingest confirms that it is stored.
+    """
+    settings: Settings = context.obj
+    given = {"forward": forward and SecretStr(forward), "gateway": gateway, "fleet": fleet_file}
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    if settings.forward is not None:
+        run(_forward(settings, settings.forward))
+    elif gateway is not None or fleet_file is not None:
+        raise Misconfigured("--gateway and --fleet belong to --forward; without it the stored fleet is polled")
+    else:
+        run(_collect(settings))
+
+
+async def _forward(settings: Settings, url: SecretStr) -> None:
+    """Poll, keep on disk, send, and forget what is confirmed; nothing is judged or stored here."""
+    broker, gateway = settings.edge(url)
+    catalog = load_catalog(settings.catalog)
+    async with (
+        contextlib.aclosing(_edge_lines(settings)) as fleets,
+        Spool(settings.data / "spool" / f"forward-{gateway}.sqlite") as spool,
+    ):
+        forwarder = Forwarder(broker, gateway, spool, Pace(spread=settings.forward_spread))
+        polled = await anext(fleets)  # a mistake in the fleet ends it here
+        async with asyncio.TaskGroup() as tasks, Lines(forwarder, lambda line: line_link(line, catalog)) as lines:
+            tasks.create_task(forwarder.run(), name="forwarder")
+            while True:
+                log.info("polling %d meters on %d lines", sum(len(one.meters) for one in polled), len(polled))
+                await lines.update(polled)
+                polled = await anext(fleets)
+
+
+async def _edge_lines(settings: Settings) -> AsyncGenerator[list[PolledLine], None]:
+    """What is polled, again after each change of it: of the fleet file, or of the stored fleet."""
+    if settings.fleet is None:
+        async with open_database(settings.database, wait=True) as database:
+            if settings.database_url is None:
+                await migrate(database, settings.storage)
+            async for _ in fleet_changes(database):
+                async with database.connection() as conn:
+                    yield await polled_lines(conn)
+        return
+    models, known = settings.models(), ""
+    while True:
+        try:
+            text = settings.fleet.read_text()
+            if text != known:
+                yield lines_of_file(text, models, settings.check_line, settings.check_meter, datetime.now(UTC))
+        except (OSError, UnicodeDecodeError, Misconfigured) as error:
+            if not known:
+                raise Misconfigured(f"the fleet file {settings.fleet}: {error}") from error
+            log.error("the fleet file %s is not what is polled: %s", settings.fleet, error)
+        known = text
+        await asyncio.sleep(FILE_LOOK)
+
+
+FILE_LOOK = 5.0
+"""Seconds between looks at a fleet file for changes."""
 
 
 @app.command("import")
@@ -380,7 +595,11 @@ async def _demo(settings: Settings) -> None:
             collector = asyncio.create_task(collecting(settings, database, intake), name="collector")
             stack.push_async_callback(_end, collector)
             served = await stack.enter_async_context(
-                serving(create_app(database, intake, settings=settings.api()), settings.http_host, settings.http_port)
+                serving(
+                    create_app(database, intake, settings=settings.api(), knowledge=settings.knowledge()),
+                    settings.http_host,
+                    settings.http_port,
+                )
             )
         _introduce(served, token, folder)
         with Live(console=out, refresh_per_second=1, screen=False) as live:

@@ -10,6 +10,9 @@ from collectors.probe import warn_if_too_small
 from collectors.subscriber import Door, Subscriber
 from ingest.errors import Misconfigured
 
+GRACE = 4.0
+"""Seconds a stopping process waits for what is in hand to be committed; what is not then is left to the broker."""
+
 
 def subscriber_of(broker: Broker, formats: Formats, door: Door) -> Subscriber:
     """A subscriber to everything the formats understand.
@@ -23,7 +26,7 @@ def subscriber_of(broker: Broker, formats: Formats, door: Door) -> Subscriber:
             f"MQTT group {broker.group!r} with format {remembering[0]!r}: it needs every message of a sender in one"
             " process; receive it in a process of its own without a group"
         )
-    return Subscriber(broker, formats.filters, formats.parse, door, requests=formats.requests)
+    return Subscriber(broker, formats.filters, formats.parse, door, requests=formats.requests, grace=GRACE)
 
 
 async def receive(broker: Broker, formats: Formats, door: Door, *, try_out: bool = True) -> None:

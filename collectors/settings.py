@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -17,7 +17,11 @@ from collectors.payload import Message
 from collectors.serial_link import check_meter, line_link
 from collectors.tls import Tls
 from ingest.delivery import Delivery
+from ingest.errors import Misconfigured
 from ingest.model import Line, Meter, Polled, RegisterSpec
+
+_EDGE_SESSION = timedelta(days=1)
+"""How long a broker keeps confirmations for a gateway that is away: what it misses is confirmed once more."""
 
 
 class CollectorSettings(BaseSettings):
@@ -34,9 +38,34 @@ class CollectorSettings(BaseSettings):
     mqtt_ca: Path | None = Field(default=None, description="CA the broker's certificate must be of; none: the system's")
     mqtt_certificate: Path | None = Field(default=None, description="Client certificate for the broker")
     mqtt_key: Path | None = Field(default=None, description="Its key")
+    forward: SecretStr | None = Field(
+        default=None,
+        description="Broker of the central ingest that what is polled here is forwarded to; none: store it",
+    )
+    gateway: str | None = Field(
+        default=None, description="Name this collector forwards under; none: the user in the address of AMR_FORWARD"
+    )
+    forward_spread: float = Field(
+        default=15.0, ge=0, description="Seconds within which gateways begin with their backlogs after a connection"
+    )
+    fleet: Path | None = Field(default=None, description="Fleet file polled when forwarding; none: the stored fleet")
     formats: str = Field(default=OWN, description="MQTT formats understood, by name, separated by commas")
     formats_folder: Path | None = Field(default=None, description="Folder with MQTT formats of your own")
     catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
+    spool: Path | None = Field(
+        default=None, description="Folder where polls wait for an absent database; none: spool in AMR_DATA"
+    )
+    spool_mb: int = Field(default=1024, ge=1, description="Megabytes of it; when full the first and last of days stay")
+    spool_days: int = Field(default=90, ge=1, description="Days of it, after which the first and last of days stay")
+    offline_hours: float = Field(
+        default=24.0, ge=0, description="Hours a collector without a standby polls on without the database"
+    )
+    collector_name: str | None = Field(
+        default=None, description="This collector's lasting name, by which it owns lines; none: the host's"
+    )
+    backfill_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of a line's spare time for asking meters' memories; 0: never"
+    )
 
     @property
     def format_names(self) -> list[str]:
@@ -53,6 +82,19 @@ class CollectorSettings(BaseSettings):
         )
         tls = Tls(self.mqtt_ca, self.mqtt_certificate, self.mqtt_key)
         return broker if broker.tls is None else replace(broker, tls=tls)
+
+    def edge(self, url: SecretStr) -> tuple[Broker, str]:
+        """The central broker as a forwarding collector sees it, and the gateway it is there."""
+        broker = self.broker(url)
+        gateway = self.gateway or broker.username
+        if not gateway:
+            raise Misconfigured(
+                "forwarding needs the name of this gateway, which its meters have as `gateway` in the central fleet:"
+                " give --gateway or AMR_GATEWAY, or log in under it, like mqtts://tp-101:password@broker"
+            )
+        return replace(
+            broker, client_id=f"{broker.client_id}-edge-{gateway}", group=None, session=_EDGE_SESSION
+        ), gateway
 
     def message_parser(self) -> Callable[[str, bytes, datetime], Delivery]:
         """Understands MQTT messages as the subscriber does: for what is replayed from quarantine."""

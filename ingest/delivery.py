@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from ingest.model import NO_REASON, IntervalReading, Quality, Reading, Reason
 
@@ -26,12 +27,12 @@ class Reject:
     channel: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """One attempt to reach a meter: `failure` is None when it answered, else a stable code such as 'timeout'.
 
     `drift` is how far the meter's own clock was ahead of ours then; None when it was not asked or has none. `gateway`
-    is who tells of it, None for a collector of ours: the news of a meter that is not that gateway's is nobody's.
+    is who tells of it, None for a collector of ours: the news of a meter that is not that gateway's is nobody's. With
+    `since` the failure stands for all attempts from then to `tried_at`.
     """
 
     meter: str
@@ -40,10 +41,10 @@ class Contact:
     detail: str | None = None
     drift: timedelta | None = None
     gateway: str | None = None
+    since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Readings, rejects and contacts that came together from `origin` (like 'modbus:tp-101/5' or 'mqtt:<topic>').
 
     `raw` is the whole as it came, kept when one of its readings has to be quarantined (empty: the reading is written
@@ -97,7 +98,9 @@ class Outcome:
     verdicts: list[Verdict] = field(default_factory=list)
     rejected: int = 0
     stored: bool = True
-    """False when nothing was kept because a reading was doubtful and doubtful ones were not wanted."""
+    """False when nothing was stored: a reading was doubtful and doubtful ones were not wanted, or it is `kept`."""
+    kept: bool = False
+    """The store is away: the delivery is on this machine's disk, and judged when it is stored."""
 
     def counts(self) -> Counter[Fate]:
         """How many readings met each fate."""

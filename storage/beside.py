@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from ingest.delivery import Contact
+from storage import missed
 
 _CONTACT = """
 INSERT INTO last_contact AS c (meter_id, tried_at, answered_at, failure, detail, failed_turns, drift, drift_at)
@@ -47,6 +48,8 @@ async def contacts(conn: psycopg.AsyncConnection[Any], attempts: Sequence[Contac
                 for c in ordered
             ],
         )
+    if failed := [contact for contact in ordered if contact.failure is not None]:
+        await missed.note(conn, failed)
 
 
 async def zone_mismatch(conn: psycopg.AsyncConnection[Any], registers: Sequence[int], at: datetime) -> None:

@@ -34,6 +34,10 @@ class StoreTimeout(StoreUnavailable):
     code = "store_timeout"
 
 
+class StoreMisconfigured(Misconfigured):
+    """The database is not what this version needs, or does not let us in: nobody's request is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     """Where the database is. With `url` None a private PostgreSQL is run on the folder `data`."""
@@ -74,18 +78,25 @@ class Database:
 
 
 @contextlib.asynccontextmanager
-async def open_database(settings: DatabaseSettings, *, wait: bool = False) -> AsyncIterator[Database]:
+async def open_database(
+    settings: DatabaseSettings, *, wait: bool = False, absent: bool = False
+) -> AsyncIterator[Database]:
     """Open the configured database, or own or join the embedded one.
 
-    A database that is not up raises StoreUnavailable, or with `wait` is waited for as long as it takes. One that goes
-    away later is found again by itself: meanwhile `connection()` raises StoreUnavailable.
+    A database that is not up raises StoreUnavailable, or is waited for with `wait`, or done without with `absent`. One
+    that is away is found again by itself: meanwhile `connection()` raises StoreUnavailable.
     """
     async with contextlib.AsyncExitStack() as stack:
         url = settings.url
         if url is None:
             url = await stack.enter_async_context(embedded_server(settings.data))
         dsn = _complete(replace(settings, url=url))
-        await _probe(dsn, patience=math.inf if wait else _EMBEDDED_PATIENCE if settings.url is None else 0)
+        try:
+            await _probe(dsn, patience=math.inf if wait else _EMBEDDED_PATIENCE if settings.url is None else 0)
+        except StoreUnavailable as error:
+            if not absent:
+                raise
+            _log.warning("starting without the database: %s", error)
         pool = AsyncConnectionPool(
             dsn,
             kwargs={"prepare_threshold": 1},
@@ -118,6 +129,9 @@ def _complete(settings: DatabaseSettings) -> str:
         "application_name": settings.application_name,
         "connect_timeout": _CONNECT_TIMEOUT,
         "tcp_user_timeout": 30_000,
+        "keepalives_idle": 15,  # of a network that went while we waited for an answer, nothing else tells
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
         "client_encoding": "utf8",
     }
     return make_conninfo(**{**defaults, **given, "options": f"{ours} {given.get('options') or ''}".strip()})
@@ -172,9 +186,9 @@ def translate(error: psycopg.Error) -> AmrError:
     ):
         return StoreRejected(text)
     if state in {"42P01", "42703", "3F000"}:
-        return Misconfigured(f"{text}; {_MIGRATE}")
+        return StoreMisconfigured(f"{text}; {_MIGRATE}")
     if state[:2] == "28" or state in {"3D000", "42501"}:
-        return Misconfigured(f"{text}; check AMR_DATABASE_URL and the rights of its user")
+        return StoreMisconfigured(f"{text}; check AMR_DATABASE_URL and the rights of its user")
     if state[:2] in {"08", "40", "53", "57", "58"} or state in _MOMENTARY:
         return StoreUnavailable(text)
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # refused on our side of the wire

@@ -2,7 +2,8 @@
 
 A second collector on the same fleet is a hot standby: it claims what becomes free, and speaks there only after a moment
 in which a former owner that lost the database has fallen silent. Such an owner cannot know whether its lines were taken
-over; only if no other collector was alive lately does it go on polling.
+over; only if no other collector was alive lately does it go on polling, and only for as long as its row says that
+nobody may take its lines over (`keeps_until`): a lease of what it was seen to own. docs/reliability.md has the whole.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from ingest.errors import StoreUnavailable
+from ingest.errors import NotFound, StoreUnavailable
 from storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -33,15 +36,21 @@ SPEAK_AFTER = 20.0
 """Seconds between a claim and the first word while other collectors are alive; more than `SILENT_AFTER` and a tick."""
 
 _ALIVE = """
-INSERT INTO collector (name, seen_at) VALUES (%(name)s, now())
-ON CONFLICT (name) DO UPDATE SET seen_at = now()
+INSERT INTO collector (name, seen_at, keeps_until, lines)
+VALUES (%(name)s, now(), now() + %(offline)s * interval '1 second', %(lines)s)
+ON CONFLICT (name) DO UPDATE SET seen_at = now(), keeps_until = excluded.keeps_until, lines = excluded.lines
 """
-_FORGET = "DELETE FROM collector WHERE seen_at < now() - interval '1 day'"
+_FORGET = "DELETE FROM collector WHERE seen_at < now() - interval '1 day' AND coalesce(keeps_until, now()) <= now()"
 _OTHERS = "SELECT count(*) FROM collector WHERE name <> %(name)s AND seen_at > now() - interval '10 minutes'"
 _GONE = "DELETE FROM collector WHERE name = %(name)s"
 _NAME = "SELECT pg_try_advisory_lock(hashtextextended('amr collector ' || current_schema() || ' ' || %(name)s, 0))"
 _KEY = "hashtextextended('amr line ' || current_schema() || ' ' || name, 0)"
 _CLAIM = f"SELECT name FROM unnest(%(names)s::text[]) AS line(name) WHERE pg_try_advisory_lock({_KEY})"
+_KEPT = """
+SELECT l.name, c.name, c.keeps_until FROM collector c, unnest(c.lines) AS l(name)
+WHERE c.name <> %(name)s AND c.keeps_until > now() AND l.name = ANY(%(names)s)
+"""
+_FREE = "UPDATE collector SET keeps_until = NULL WHERE name = %s RETURNING lines"
 _RELEASE = f"SELECT pg_advisory_unlock({_KEY}) FROM unnest(%(names)s::text[]) AS line(name)"
 
 
@@ -56,8 +65,10 @@ class Ownership:
         tick: float = TICK,
         silent_after: float = SILENT_AFTER,
         speak_after: float = SPEAK_AFTER,
+        offline: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`offline`: seconds it goes on without the database while it is alone, and nobody may take its lines."""
         self.name = name or socket.gethostname()
         self._database = database
         self._tick = tick
@@ -68,12 +79,32 @@ class Ownership:
         self._held: frozenset[str] = frozenset()
         self._claimed: dict[str, float] = {}  # when a claimed line may be spoken on
         self._alone = False
+        self._offline = offline
+        self._confirmed = -math.inf  # when the database knew last what we hold
+        self._told: frozenset[str] = frozenset()  # lines that are kept by an absent collector, as we told
         self._wake = asyncio.Event()
 
     def want(self, lines: Collection[str]) -> None:
         """Say which lines there are; what is no longer among them is given up at the next look."""
         self._wanted = frozenset(lines)
         self._wake.set()
+
+    @property
+    def lease(self) -> float:
+        """Seconds these lines may yet be spoken on without the database; 0 for an owner with a standby."""
+        return max(0.0, self._confirmed + self._offline - self._clock()) if self._alone else 0.0
+
+    @property
+    def speaking(self) -> frozenset[str]:
+        """The lines held now."""
+        return self._held
+
+    def resume(self, lines: Collection[str], lease: float) -> None:
+        """Go on where an earlier process of this name stopped, which owned these lines for so many seconds more."""
+        if not lines or lease <= 0:
+            return
+        self._held, self._alone = frozenset(lines), True
+        self._confirmed = self._clock() + lease - self._offline
 
     async def held(self) -> AsyncIterator[frozenset[str]]:
         """The lines held, now and after each change; goes on through the database's absence."""
@@ -94,9 +125,11 @@ class Ownership:
                 if lost_at is None:
                     lost_at = self._clock()
                     _log.warning("the locks of the lines are lost with the database: %s", error)
-                if not self._alone and self._held and self._clock() - lost_at >= self._silent_after:
+                if self._held and self._clock() - lost_at >= self._silent_after and not self.lease:
                     _log.warning("another collector may have taken over: polling stops until the database is back")
-                    self._held = shown = frozenset()
+                    self._held = frozenset()
+                if self._held != shown:
+                    shown = self._held
                     yield shown
                 await asyncio.sleep(self._tick / 2)
 
@@ -115,11 +148,13 @@ class Ownership:
         self._claimed = {line: at for line, at in self._claimed.items() if line in mine}
 
     async def _look(self, conn: psycopg.AsyncConnection[Any]) -> None:
-        await conn.execute(_ALIVE, {"name": self.name})
-        await conn.execute(_FORGET)
         others = await (await conn.execute(_OTHERS, {"name": self.name})).fetchone()
-        self._alone = others is not None and others[0] == 0
+        alone = others is not None and others[0] == 0
         now = self._clock()
+        owned = sorted((self._held | self._claimed.keys()) & self._wanted)
+        await conn.execute(_ALIVE, {"name": self.name, "offline": self._offline if alone else None, "lines": owned})
+        self._alone, self._confirmed = alone, now
+        await conn.execute(_FORGET)
         given_up = (self._held | self._claimed.keys()) - self._wanted
         if given_up:
             await conn.execute(_RELEASE, {"names": sorted(given_up)})
@@ -135,14 +170,37 @@ class Ownership:
     async def _claim(self, conn: psycopg.AsyncConnection[Any], names: Collection[str]) -> frozenset[str]:
         if not names:
             return frozenset()
-        rows = await (await conn.execute(_CLAIM, {"names": sorted(names)})).fetchall()
+        kept = await (await conn.execute(_KEPT, {"name": self.name, "names": sorted(names)})).fetchall()
+        self._tell_kept(kept)
+        rows = await (
+            await conn.execute(_CLAIM, {"names": sorted(set(names) - {line for line, *_ in kept})})
+        ).fetchall()
         return frozenset(name for (name,) in rows)
+
+    def _tell_kept(self, kept: Sequence[tuple[str, str, datetime]]) -> None:
+        """Once for each line that an absent collector may still be polling."""
+        for line, owner, until in kept:
+            if line not in self._told:
+                _log.warning(
+                    "line %s belongs to collector %s, which may poll it without the database until %s;"
+                    " if it is gone for good: amr line release %s",
+                    line, owner, until.isoformat(timespec="seconds"), owner,
+                )  # fmt: skip
+        self._told = frozenset(line for line, *_ in kept)
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._tick):  # not wait_for: in Python 3.11 it may swallow a cancellation
                 await self._wake.wait()
         self._wake.clear()
+
+
+async def release(conn: psycopg.AsyncConnection[Any], collector: str) -> list[str]:
+    """Let others take the lines of a collector that is gone for good; gives them. Raises NotFound."""
+    row = await (await conn.execute(_FREE, (collector,))).fetchone()
+    if row is None:
+        raise NotFound(f"no collector is named {collector!r}")
+    return list(row[0])
 
 
 async def claim_line(conn: psycopg.AsyncConnection[Any], line: str) -> bool:
