@@ -13,8 +13,8 @@ _ANSWER = 9 + 2 * WORDS
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
-    """Exchanges, and the seconds and CPU seconds of this process they took."""
+class Spent:
+    """Polls or bare exchanges, and the seconds and CPU seconds of this process they took."""
 
     polls: int
     seconds: float
@@ -22,7 +22,7 @@ class Bare:
 
     @property
     def micro(self) -> float:
-        """CPU microseconds an exchange."""
+        """CPU microseconds a poll."""
         return 1e6 * self.cpu / self.polls
 
 
@@ -48,14 +48,14 @@ class _Client(asyncio.Protocol):
         self._transport.abort()
 
 
-async def bare(port: int, connections: int, seconds: float) -> Bare:
+async def bare(port: int, connections: int, seconds: float) -> Spent:
     """So many connections for so long, counted after a warming up."""
     loop = asyncio.get_running_loop()
     clients = [(await loop.create_connection(_Client, "127.0.0.1", port))[1] for _ in range(connections)]
     await asyncio.sleep(0.3)
     before, cpu, began = sum(one.polls for one in clients), time.process_time(), time.perf_counter()
     await asyncio.sleep(seconds)
-    done = Bare(sum(one.polls for one in clients) - before, time.perf_counter() - began, time.process_time() - cpu)
+    done = Spent(sum(one.polls for one in clients) - before, time.perf_counter() - began, time.process_time() - cpu)
     for one in clients:
         one.close()
     return done

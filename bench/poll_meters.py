@@ -1,6 +1,6 @@
 """The meter that is polled in the figures: 20 registers in one read, ten values; simulated in a process of its own.
 
-python -m bench.poll_meters        serves Modbus TCP on a free port, prints it, ends with its standard input
+python -m bench.poll_meters [awake]        serves Modbus TCP on a free port, prints it, ends with its standard input
 """
 
 from __future__ import annotations
@@ -82,18 +82,29 @@ def _unit() -> Unit:
     return Unit(meter, layout, Clock(datetime(2026, 11, 20, 14, 30, tzinfo=UTC), factor=0))
 
 
-async def _serve() -> None:
-    unit = _unit()
+async def _serve(awake: bool) -> None:
+    unit, loop = _unit(), asyncio.get_running_loop()
+
+    def look_again() -> None:
+        loop.call_soon(look_again)
+
     async with ModbusServer(dict.fromkeys(range(248), unit)) as server:
         print(server.port, flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        if awake:
+            look_again()
+        await loop.run_in_executor(None, sys.stdin.read)
 
 
 @contextlib.asynccontextmanager
-async def served() -> AsyncIterator[int]:
-    """The simulator in another process; gives its port."""
+async def served(*, awake: bool = False) -> AsyncIterator[int]:
+    """The simulator in another process; gives its port.
+
+    One that is kept awake never sleeps between requests. Otherwise whoever asks more slowly than it answers pays for
+    waking it with each `send`, several times what the exchange costs, which no meter beyond a network would charge.
+    """
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.poll_meters", stdin=pipe, stdout=pipe)
+    words = (sys.executable, "-m", "bench.poll_meters", *(["awake"] if awake else []))
+    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
     assert process.stdin
     assert process.stdout
     try:
@@ -106,4 +117,4 @@ async def served() -> AsyncIterator[int]:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve("awake" in sys.argv))

@@ -97,6 +97,20 @@ class Bus:
         finally:
             self._free_at = asyncio.get_running_loop().time() + pause if pause else 0.0
 
+    def at_once(self) -> Wire | None:
+        """The wire itself, for whoever asks question after question without a task; None when there is to be waited.
+
+        Only a line with transaction numbers needs no silence between questions and knows late answers by themselves.
+        """
+        return None if self._shared or self._free_at else self._wire
+
+    def ended(self, error: AmrError, who: Hashable, patience: float) -> AmrError:
+        """What the end of a question asked at once means; a stream without frames is hung up."""
+        if isinstance(error, Garbled):
+            self.close()
+            return LineDown(str(error))
+        return _silent(who, patience) if isinstance(error, Silent) else error
+
     async def send(self, request: bytes, pause: float) -> None:
         """Say what nobody answers, and keep silence for `pause` seconds."""
         wire = self._wire
@@ -132,7 +146,11 @@ class Bus:
                 self._ask_after[who] = asyncio.get_running_loop().time() + self.settings.late
             if said:
                 return said
-        return Silent(f"unit {who} did not answer within {patience:.2f} s")
+        return _silent(who, patience)
+
+
+def _silent(who: Hashable, patience: float) -> Silent:
+    return Silent(f"unit {who} did not answer within {patience:.2f} s")
 
 
 async def connect(settings: LineSettings) -> tuple[Wire, Port | None]:

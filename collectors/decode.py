@@ -14,6 +14,7 @@ from math import frexp, isfinite
 from typing import Any
 
 from collectors.meter_model import Kind, Model, ModelRegister, Order, SerialRegister
+from ingest.channel import MICRO, to_micro
 from ingest.errors import Malformed
 
 _FLOAT32 = struct.Struct(">f")
@@ -21,6 +22,9 @@ _FLOAT_BITS = 24
 _LEAST_EXPONENT = -10
 """From 1/2048 up at most 12 decimals surely suffice."""
 _ONE = Decimal(1)
+
+Count = Callable[[Any], int | None]
+"""The same in whole millionths of the base unit."""
 
 Convert = Callable[[Any], Decimal | None]
 """Makes the value of what was unpacked: a whole number, a float, or the bytes of a register of unusual order."""
@@ -33,6 +37,11 @@ class BlockDecoder:
     channels: tuple[str, ...]
     unpack: Callable[[bytes], tuple[Any, ...]]
     converts: tuple[Convert, ...]
+    counts: tuple[Count, ...]
+
+    def micros(self, answer: bytes) -> list[int | None]:
+        """The same values in millionths, rounded as `to_micro` does; ValueError for one that does not fit."""
+        return [count(raw) for count, raw in zip(self.counts, self.unpack(answer), strict=True)]
 
 
 def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0) -> BlockDecoder:
@@ -45,7 +54,8 @@ def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0)
         layout += f"{2 * (register.address - at)}x{_format(register)}"
         at = register.end
     unpack = struct.Struct(layout).unpack_from
-    return BlockDecoder(tuple(one.channel for one in registers), unpack, tuple(_convert(one) for one in registers))
+    channels = tuple(one.channel for one in registers)
+    return BlockDecoder(channels, unpack, tuple(map(_convert, registers)), tuple(map(_count, registers)))
 
 
 def decode(register: ModelRegister, words: bytes) -> Decimal | None:
@@ -107,6 +117,63 @@ def _convert(register: ModelRegister) -> Convert:
         return number
     reorder, unpack = _reorder(register), struct.Struct(">" + _number_format(register.kind)).unpack
     return lambda words: number(unpack(reorder(words))[0])
+
+
+def _count(register: ModelRegister) -> Count:
+    """From what `_format` unpacks to millionths: without a decimal on the way where that is exact."""
+    convert, scale = _convert(register), register.factor * MICRO
+    whole = int(scale)
+
+    def exact(raw: Any) -> int | None:
+        value = convert(raw)
+        return None if value is None else to_micro(value)
+
+    if _format(register).endswith("s") or register.kind is Kind.FLOAT64 or scale != whole:
+        return exact
+    if register.kind is Kind.FLOAT32:
+        return _count_float32(whole, _codes(register), exact)
+    if not (codes := _codes(register)):
+        return lambda number: number * whole
+    return lambda number: None if number in codes else number * whole
+
+
+def _count_float32(scale: int, codes: frozenset[int | float], exact: Count) -> Count:
+    """As `_from_float32`, in whole numbers throughout."""
+    steps: dict[int, tuple[float, float, int, int, float, int, int]] = {}
+    for exponent in range(_LEAST_EXPONENT, _FLOAT_BITS + 1):
+        few, slack, few_unit, enough, unit = _steps(exponent, Decimal(scale))
+        steps[exponent] = few, slack, *few_unit.as_integer_ratio(), enough, *unit.as_integer_ratio()
+    below_one = steps.pop(0)  # which is also the exponent of zero, infinities and NaN
+
+    def count(value: float) -> int | None:
+        step = steps.get(frexp(value)[1])
+        if step is None or value in codes:
+            return rare(value)
+        few, slack, times, parts, enough, more_times, more_parts = step
+        scaled = value * few
+        whole = round(scaled)
+        if not -slack < whole - scaled < slack:
+            whole, times, parts = round(value * enough), more_times, more_parts
+        return whole * times if parts == 1 else _divided(whole * times, parts)
+
+    def rare(value: float) -> int | None:
+        if value in codes or not isfinite(value):
+            return None
+        if not 0.5 <= abs(value) < 1:
+            return exact(value) if value else 0
+        few, slack, times, parts, enough, more_times, more_parts = below_one
+        whole = round(value * few)
+        if not -slack < whole - value * few < slack:
+            whole, times, parts = round(value * enough), more_times, more_parts
+        return _divided(whole * times, parts)
+
+    return count
+
+
+def _divided(whole: int, parts: int) -> int:
+    """Rounded half to even, as decimals are."""
+    quotient, rest = divmod(whole, parts)
+    return quotient + (2 * rest > parts or (2 * rest == parts and quotient & 1))
 
 
 def _codes(register: ModelRegister) -> frozenset[int | float]:

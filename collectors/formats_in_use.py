@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +61,7 @@ class Formats:
             f"mqtt:{message.topic}",
             parsed.readings,
             parsed.rejects,
-            [replace(contact, gateway=gateway) for contact in parsed.contacts],
+            [contact._replace(gateway=gateway) for contact in parsed.contacts],
             parsed.intervals,
             message.payload,
             gateway,

@@ -18,9 +18,9 @@ from functools import partial
 from typing import Any
 
 from collectors.clock import Clock
-from collectors.link import Answer, Door, LineDown, Link, Silent, Spare
+from collectors.link import Answer, Door, LineDown, Link, Quick, Silent, Spare
 from collectors.patience import Health, Patience
-from collectors.poll import contact, delivery_of
+from collectors.poll import contact, delivery_of, quick_delivery
 from collectors.schedule import SPREAD, phase
 from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery, Outcome
@@ -65,6 +65,8 @@ class Owner:
         self._reopen_at: datetime | None = None
         self._reopen_pause = FIRST_REOPEN
         self._silent = 0
+        self._asked: tuple[Turn, datetime]
+        self._kept_back: Delivery | None = None
         self._report = partial(report, line.name)
 
     def update(self, meters: Iterable[Polled]) -> None:
@@ -116,8 +118,7 @@ class Owner:
     async def _turn(self) -> None:
         """One step: a question, a meter that is called for, else the one whose turn it is, else a rest."""
         now = self._clock.now()
-        turn = self._turns.next(now)
-        if turn is None and not self._questions and not self._called:
+        if not self._questions and not self._called and not self._turns.waits(now):
             if not await self._spend():
                 await self._rest()
         elif self._open or await self._reopen():
@@ -125,9 +126,48 @@ class Owner:
                 await self._answer_question()
             elif self._called:
                 await self._poll_called(now)
-            elif turn:
-                self._turns.take(turn)
+            elif not await self._sweep() and (turn := self._turns.take(now)):
                 await self._poll(turn, now)
+
+    async def _sweep(self) -> bool:
+        """Poll whoever is due without being woken for each; False where every question must be waited with."""
+        sweep = self._link.sweep(self._next_due, self._took)
+        if sweep is None:
+            return False
+        try:
+            await sweep.over()
+        except AmrError as error:
+            turn, now = self._asked
+            await self._failed(turn, now, error)
+        if self._kept_back is not None:
+            delivery, self._kept_back = self._kept_back, None
+            await self._deliver(delivery)
+        return True
+
+    def _next_due(self) -> Polled | None:
+        """The meter whose turn it is in a sweep; None when there is something else to do."""
+        if self._questions or self._called or self._kept_back is not None:
+            return None
+        now = self._clock.now()
+        turn = self._turns.take(now)
+        if turn is None:
+            return None
+        turn.due = turn.regular(now)
+        self._asked = turn, now
+        return turn.meter
+
+    def _took(self, answer: Answer | Quick) -> None:
+        """An answer in a sweep. What finds the door full is put there when the sweep is over."""
+        turn, now = self._asked
+        self._silent, self._reopen_pause = 0, FIRST_REOPEN
+        turn.health.good()
+        self._turns.put(turn)
+        if isinstance(answer, Quick):
+            delivery = quick_delivery(turn.origin, turn.meter, now, answer)
+        else:
+            delivery = delivery_of(turn.origin, turn.meter, now, answer)
+        if not self._door.offer(delivery):
+            self._kept_back = delivery
 
     async def _spend(self) -> bool:
         """Give the time until the next poll to whoever asks memories; True when it was taken.
@@ -178,7 +218,7 @@ class Owner:
             return error
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
-        self._turns.place(turn)
+        self._turns.put(turn)
         stored = await self._deliver(delivery_of(turn.origin, meter, now, answer))
         return answer.problem or stored
 
@@ -196,7 +236,7 @@ class Owner:
         else:
             turn.health.good()
         await self._count_silence(error)
-        self._turns.place(turn)
+        self._turns.put(turn)
         log.info("meter %s on line %s: %s", meter.serial, self.line.name, error)
         await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))
 

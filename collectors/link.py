@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ingest.delivery import Delivery, Outcome, Reject
 from ingest.errors import AmrError, Unreachable
@@ -45,6 +45,21 @@ class Answer:
     drift: timedelta | None = None
 
 
+class Quick(NamedTuple):
+    """All that nearly every poll brings: the channels that have a value, and the values in millionths."""
+
+    channels: tuple[str, ...]
+    micros: Sequence[int]
+
+
+class Sweep(Protocol):
+    """Polls under way (see `Link.sweep`)."""
+
+    async def over(self) -> None:
+        """Wait for the end. Raises what the poll of the meter wanted last failed with."""
+        ...
+
+
 class Link(Protocol):
     """One protocol on one wire, used by one task at a time. Every error is one of `ingest.errors`."""
 
@@ -60,12 +75,23 @@ class Link(Protocol):
         """Poll a meter. LineDown: the line went; Silent: no answer; Busy, Refused, Malformed: it said so."""
         ...
 
+    def sweep(self, wanted: Callable[[], Polled | None], took: Callable[[Answer | Quick], None]) -> Sweep | None:
+        """Begin to poll meter after meter without a task's help; None where there must be waited between questions.
+
+        `wanted` gives the next meter, None to end it; `took` is called with each answer. The error of a poll ends it.
+        """
+        ...
+
 
 class Door(Protocol):
     """Where deliveries go: `ingest.intake.Intake`."""
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         """Waits for room, returns a future that is done after the commit."""
+        ...
+
+    def offer(self, delivery: Delivery) -> bool:
+        """Take it if there is room; it is stored or told of in the log, nobody waits for it."""
         ...
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple, cast
 
 from collectors.decode import BlockDecoder, block_decoder
+from collectors.link import Quick
 from collectors.meter_model import Model, SerialRegister
 from collectors.modbus_frames import Question, question
 from collectors.plan import Block, Cost, plan, split
@@ -25,12 +29,33 @@ class Step:
     question: Question
     decoder: BlockDecoder
 
+    def quick(self, pdu: bytes) -> Quick | None:
+        """Its values in millionths; None when something in it is no number, or none that can be stored."""
+        try:
+            micros = self.decoder.micros(pdu)
+        except (Malformed, ValueError):
+            return None
+        if None in micros:
+            there = [
+                (channel, one) for channel, one in zip(self.decoder.channels, micros, strict=True) if one is not None
+            ]
+            return Quick(tuple(channel for channel, _ in there), [one for _, one in there])
+        return Quick(self.decoder.channels, cast(list[int], micros))
+
+
+class Fetched(NamedTuple):
+    """What one poll brought: the answer PDU to each read, what it lacks, and who the meter says it is."""
+
+    answers: list[tuple[Step, bytes]]
+    rejects: list[Reject]
+    said: str | None = None
+
 
 class MeterPlan:
     """The reads of one meter. `steps` changes when a block is refused; `refused` says which channels it lacks.
 
     `identity` asks for its serial number. `identify_at` and `ask_again_at` are monotonic instants: when to ask who it
-    is, and when to ask once more for what it refused.
+    is, and when to ask once more for what it refused. `patience` and `pause` are seconds, as its line has them.
     """
 
     def __init__(self, serial: str, unit: int, model: Model, cost: Cost, most: int | None = None) -> None:
@@ -39,18 +64,25 @@ class MeterPlan:
         self.model = model
         self._cost = cost
         self._most = min(model.max_registers, most or model.max_registers)
-        self.steps: list[Step] = []
+        self.steps: tuple[Step, ...] = ()
+        self.plain: Step | None = None
+        """The only read there is, when its values are all there is to say."""
         self.refused: list[str] = []
         self.ask_again_at = 0.0
         self.identify_at = 0.0
+        self.patience = model.timeout
+        self.pause = model.pause
         self.identity = self._identity(model.serial)
         self.reset()
 
     def reset(self) -> None:
         """Forget what was refused and ask for everything again."""
-        reads = _reads(self.model, self._cost, self._most)
-        self.steps = [self._step(block, decoder) for block, decoder in reads]
         self.refused = []
+        self._put(_steps(self.model, self._cost, self._most, self.unit))
+
+    def _put(self, steps: tuple[Step, ...]) -> None:
+        self.steps = steps
+        self.plain = steps[0] if len(steps) == 1 and not (self.refused or self.model.sums) else None
 
     def narrow(self, step: Step, why: str, raw: bytes) -> list[Reject]:
         """After an illegal address: ask for the halves instead, or no more at all when it is one register.
@@ -58,11 +90,13 @@ class MeterPlan:
         Gives what has to be reported about a register that left the plan.
         """
         at = self.steps.index(step)
-        self.steps[at : at + 1] = [self._step(block, _decoder(block)) for block in split(step.block)]
-        if len(step.block.registers) > 1:
+        instead = tuple(_step(block, _decoder(block), self.unit) for block in split(step.block))
+        refused = [] if instead else [one.channel for one in step.block.registers]
+        self.refused += refused
+        self._put((*self.steps[:at], *instead, *self.steps[at + 1 :]))
+        if not refused:
             return []
         [register] = step.block.registers
-        self.refused.append(register.channel)
         detail = f"{why}; {register.channel} at {register.address:#06x} is no longer asked of this meter"
         return [Reject("unsupported_register", detail, raw, self.serial, register.channel)]
 
@@ -77,8 +111,15 @@ class MeterPlan:
             if len(parts) == len(one.parts):
                 values[one.channel] = sum(parts, Decimal(0))
 
-    def _step(self, block: Block, decoder: BlockDecoder) -> Step:
-        return Step(block, question(self.unit, block.function, block.address, block.count), decoder)
+    def quick(self, answers: Sequence[tuple[Step, bytes]]) -> Quick | None:
+        """Plain values in millionths, straight from the bytes; None when there is more to say of them."""
+        if self.model.sums:
+            return None
+        pieces = [step.quick(pdu) for step, pdu in answers]
+        if len(pieces) == 1 or None in pieces:
+            return pieces[0] if len(pieces) == 1 else None
+        channels, micros = zip(*cast(list[Quick], pieces), strict=True)
+        return Quick(tuple(chain.from_iterable(channels)), list(chain.from_iterable(micros)))
 
 
 def take(step: Step, pdu: bytes, values: dict[str, Decimal], rejects: list[Reject]) -> None:
@@ -92,6 +133,16 @@ def take(step: Step, pdu: bytes, values: dict[str, Decimal], rejects: list[Rejec
             continue
         if value is not None:
             values[channel] = value
+
+
+@lru_cache(maxsize=16384)
+def _steps(model: Model, cost: Cost, most: int, unit: int) -> tuple[Step, ...]:
+    """Thousands of meters of one model have the same unit number, each on its line: they share what is asked."""
+    return tuple(_step(block, decoder, unit) for block, decoder in _reads(model, cost, most))
+
+
+def _step(block: Block, decoder: BlockDecoder, unit: int) -> Step:
+    return Step(block, question(unit, block.function, block.address, block.count), decoder)
 
 
 @lru_cache(maxsize=512)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Generator
+from decimal import Decimal
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TypeVar, cast
 
 from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerAscii
@@ -20,16 +22,16 @@ from collectors.catalog import Catalog
 from collectors.decode import serial_number
 from collectors.identity import same_serial, swapped, without_owner
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
-from collectors.link import Answer, Link, Silent
+from collectors.link import Answer, Link, Quick, Silent
 from collectors.meter_model import Model
-from collectors.meter_plan import MeterPlan, Step, take
+from collectors.meter_plan import Fetched, MeterPlan, Step, take
 from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked, question
+from collectors.sweep import Sweep
 from ingest.delivery import Reject
 from ingest.errors import AmrError, Busy, Malformed, Refused
 from ingest.model import Line, Polled
 
-if TYPE_CHECKING:
-    from decimal import Decimal
+_Result = TypeVar("_Result")
 
 IDENTIFY_EVERY = 900.0
 """Seconds between two questions who a meter is: far shorter than an exchange and the first bill after it."""
@@ -88,52 +90,35 @@ class ModbusLink:
 
     async def read(self, meter: Polled) -> Answer:
         """Poll one meter by its plan, and ask from time to time whether it is still the same."""
-        plan = self._plan(meter)
-        said = await self._identity(plan) if monotonic() >= plan.identify_at else None
-        values: dict[str, Decimal] = {}
-        rejects: list[Reject] = []
-        for step, pdu in await self._fetch(plan, rejects):
-            take(step, pdu, values, rejects)
-        plan.add_sums(values)
-        if said is None or same_serial(meter.serial, said):
-            return Answer(values, rejects=tuple(rejects), serial=said)
-        plan.identify_at = 0.0
-        error = swapped(meter.serial, said)
-        return Answer({}, rejects=tuple(without_owner(meter.serial, error, values)), serial=said, problem=error)
+        plan = self.plan_of(meter)
+        return _answer(meter, plan, await self._all(self.polling(plan), plan))
 
-    async def words(self, meter: Polled) -> dict[str, bytes]:
-        """The words of every register of a meter as they came, by channel; those it refuses are left out."""
-        fetched = await self._fetch(self._plan(meter), [])
-        found: dict[str, bytes] = {}
-        for step, pdu in fetched:
-            for register in step.block.registers:
-                start = 2 + 2 * (register.address - step.block.address)
-                found[register.channel] = pdu[start : start + 2 * register.words]
-        return found
+    def sweep(self, wanted: Callable[[], Polled | None], took: Callable[[Answer | Quick], None]) -> Sweep | None:
+        """Poll meter after meter without a task's help, on Modbus TCP; see `Link.sweep`."""
+        wire = self._bus.at_once() if self._instant else None
+        if wire is None:
+            return None
+        return Sweep(polling=self, bus=self._bus, wire=wire, framing=self._framing, wanted=wanted, took=took)
 
-    def model_of(self, meter: Polled) -> Model:
-        """What the catalogue says of the meter. Misconfigured for an unknown model or a bad unit."""
-        return self._plan(meter).model
+    def polling(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
+        """The questions of a poll: wants the answer PDU to each, perhaps a refusal, and gives what they brought."""
+        return self._blocks(plan) if monotonic() < plan.identify_at else self._identified(plan)
 
-    async def serial(self, meter: Polled) -> str | None:
-        """What the meter says its serial number is; None when its model has no register for it, or it states none."""
-        return await self._identity(self._plan(meter), always=True)
+    def _identified(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
+        """The same after asking the meter who it is."""
+        said = yield from self._identity(plan)
+        fetched = yield from self._blocks(plan)
+        return fetched._replace(said=said)
 
-    async def ask(self, unit: int, function: int, address: int, count: int, timeout: float = 1.0) -> bytes:
-        """One read outside of any plan: the registers' bytes. For a person's questions; errors as in `read`."""
-        answer = await self.exchange(question(unit, function, address, count), timeout, 0.0)
-        if answer[0] >= 0x80:
-            raise refusal(answer)
-        return answer[2:]
-
-    async def _fetch(self, plan: MeterPlan, rejects: list[Reject]) -> list[tuple[Step, bytes]]:
-        """Ask every block of a plan. One refused as illegal is split, down to the register that is not there."""
+    def _blocks(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
+        """Every block of a plan. One refused as illegal is split, down to the register that is not there."""
         if plan.refused and monotonic() >= plan.ask_again_at:
             plan.reset()
+        rejects: list[Reject] = []
         fetched: list[tuple[Step, bytes]] = []
         while len(fetched) < len(plan.steps):
             step = plan.steps[len(fetched)]
-            pdu = await self.exchange(step.question, plan.model.timeout, plan.model.pause)
+            pdu = yield step.question
             if pdu[0] < 0x80:
                 fetched.append((step, pdu))
             elif pdu[1] in _SPLIT:
@@ -144,15 +129,57 @@ class ModbusLink:
         if not fetched:
             plan.reset()
             raise Refused(f"the meter refuses every register of {plan.model.slug}; is it really one?")
-        return fetched
+        return Fetched(fetched, rejects)
 
-    async def _identity(self, plan: MeterPlan, always: bool = False) -> str | None:
+    def result(self, meter: Polled, plan: MeterPlan, fetched: Fetched) -> Answer | Quick:
+        """What the answers of a poll make; nearly always plain values."""
+        quick = None if fetched.rejects or fetched.said is not None else plan.quick(fetched.answers)
+        return _answer(meter, plan, fetched) if quick is None else quick
+
+    async def _all(self, questions: Generator[Question, bytes, _Result], plan: MeterPlan) -> _Result:
+        """Ask question after question; gives what the answers made."""
+        try:
+            question = next(questions)
+            while True:
+                pdu = await self.exchange(question, plan.model.timeout, plan.model.pause)
+                question = questions.send(pdu)
+        except StopIteration as done:
+            return cast(_Result, done.value)
+
+    async def words(self, meter: Polled) -> dict[str, bytes]:
+        """The words of every register of a meter as they came, by channel; those it refuses are left out."""
+        plan = self.plan_of(meter)
+        fetched = await self._all(self._blocks(plan), plan)
+        found: dict[str, bytes] = {}
+        for step, pdu in fetched.answers:
+            for register in step.block.registers:
+                start = 2 + 2 * (register.address - step.block.address)
+                found[register.channel] = pdu[start : start + 2 * register.words]
+        return found
+
+    def model_of(self, meter: Polled) -> Model:
+        """What the catalogue says of the meter. Misconfigured for an unknown model or a bad unit."""
+        return self.plan_of(meter).model
+
+    async def serial(self, meter: Polled) -> str | None:
+        """What the meter says its serial number is; None when its model has no register for it, or it states none."""
+        plan = self.plan_of(meter)
+        return await self._all(self._identity(plan, always=True), plan)
+
+    async def ask(self, unit: int, function: int, address: int, count: int, timeout: float = 1.0) -> bytes:
+        """One read outside of any plan: the registers' bytes. For a person's questions; errors as in `read`."""
+        answer = await self.exchange(question(unit, function, address, count), timeout, 0.0)
+        if answer[0] >= 0x80:
+            raise refusal(answer)
+        return answer[2:]
+
+    def _identity(self, plan: MeterPlan, always: bool = False) -> Generator[Question, bytes, str | None]:
         """What the meter says its serial number is, None when it has no such register or states nothing."""
         place, asked = plan.model.serial, plan.identity
         if place is None or asked is None or not (always or self._settings.check_serial):
             plan.identify_at = math.inf
             return None
-        pdu = await self.exchange(asked, plan.model.timeout, plan.model.pause)
+        pdu = yield asked
         if pdu[0] < 0x80:
             plan.identify_at = monotonic() + IDENTIFY_EVERY
             return serial_number(place, pdu[2:])
@@ -161,13 +188,16 @@ class ModbusLink:
             return None
         raise error
 
-    def _plan(self, meter: Polled) -> MeterPlan:
+    def plan_of(self, meter: Polled) -> MeterPlan:
+        """What is asked of a meter. Misconfigured for an unknown model or a bad unit."""
         known = self._plans.get(meter.serial)
         if known is not None and (known[0] is meter or known[0] == meter):
             return known[1]
         settings = self._settings
         unit = unit_of_meter(meter.serial, meter.address, settings.kind)
         plan = MeterPlan(meter.serial, unit, self._catalog.model(meter.model), settings.cost, settings.max_registers)
+        plan.patience = settings.timeout or plan.model.timeout
+        plan.pause = settings.frame_pause(plan.model.pause)
         self._plans[meter.serial] = meter, plan
         return plan
 
@@ -181,6 +211,20 @@ class ModbusLink:
         return await self._bus.ask(
             question.unit, framing.frame(question), framing.answer, framing.verdict, patience, rest
         )
+
+
+def _answer(meter: Polled, plan: MeterPlan, fetched: Fetched) -> Answer:
+    """What the answers of a poll make, whatever there is to say of them."""
+    values: dict[str, Decimal] = {}
+    rejects, said = fetched.rejects, fetched.said
+    for step, pdu in fetched.answers:
+        take(step, pdu, values, rejects)
+    plan.add_sums(values)
+    if said is None or same_serial(meter.serial, said):
+        return Answer(values, rejects=tuple(rejects), serial=said)
+    plan.identify_at = 0.0
+    error = swapped(meter.serial, said)
+    return Answer({}, rejects=tuple(without_owner(meter.serial, error, values)), serial=said, problem=error)
 
 
 def modbus_link(line: Line, catalog: Catalog) -> Link:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from collectors.link import Answer
+from collectors.link import Answer, Quick
+from ingest.channel import from_micro
 from ingest.delivery import Contact, Delivery, Reject
 from ingest.errors import AmrError
 from ingest.model import Polled, Reading
+from ingest.taken import Taken
 
 _MOST_DETAIL = 300
 
@@ -28,6 +30,17 @@ def delivery_of(origin: str, meter: Polled, at: datetime, answer: Answer) -> Del
         contacts=(contact(meter, at, answer.problem) if answer.problem else Contact(serial, at, drift=answer.drift),),
         intervals=answer.intervals,
     )
+
+
+def quick_delivery(origin: str, meter: Polled, at: datetime, quick: Quick) -> Delivery:
+    """The same of plain values."""
+    serial = meter.serial
+    try:
+        readings = Taken(serial, at, quick.channels, quick.micros)
+    except ValueError:
+        values = dict(zip(quick.channels, map(from_micro, quick.micros), strict=True))
+        return delivery_of(origin, meter, at, Answer(values))
+    return Delivery(origin, readings, (), (Contact(serial, at),))
 
 
 def contact(meter: Polled, at: datetime, error: AmrError) -> Contact:

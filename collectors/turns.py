@@ -14,7 +14,7 @@ from ingest.model import Polled
 class Turn:
     """A meter's place in the schedule. `due` is when it is asked next, which may be ahead of its regular instant."""
 
-    __slots__ = ("_even", "_regular", "due", "health", "meter", "offset", "origin", "told")
+    __slots__ = ("_even", "_regular", "due", "health", "meter", "offset", "origin", "place", "told")
 
     def __init__(self, meter: Polled, origin: str, due: datetime, offset: timedelta, health: Health) -> None:
         self.meter = meter
@@ -23,6 +23,8 @@ class Turn:
         self.offset = offset
         self.health = health
         self.told: datetime | None = None
+        self.place: Place | None = None
+        """Its entry in a queue; any other entry of it does not count."""
         self._even = not CLOCK_CHANGE % meter.period
         self._regular = self.settle(due)
 
@@ -46,13 +48,17 @@ class Turn:
         return self.settle(now)
 
 
+Place = tuple[datetime, str, Turn]
+"""Ordered by instant and serial number."""
+
+
 class Turns:
-    """The turns of a line's meters. A turn is taken out with `take`, changed, and put back with `place`."""
+    """The turns of a line's meters. A turn is taken out with `take`, changed, and brought back with `put`."""
 
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
-        self._due: list[tuple[datetime, str, Turn]] = []
-        self._probes: list[tuple[datetime, str, Turn]] = []
+        self._due: list[Place] = []
+        self._probes: list[Place] = []
         self._since_probe = 0
 
     def __iter__(self) -> Iterator[Turn]:
@@ -67,26 +73,42 @@ class Turns:
 
     def keep(self, serials: Collection[str]) -> None:
         """Forget all others."""
-        self._turns = {serial: turn for serial, turn in self._turns.items() if serial in serials}
+        for serial in [serial for serial in self._turns if serial not in serials]:
+            self._turns.pop(serial).place = None
 
     def add(self, turn: Turn) -> None:
         """A new meter, or one that changed: this is its turn from now on."""
+        before = self._turns.get(turn.meter.serial)
+        if before is not None:
+            before.place = None
         self._turns[turn.meter.serial] = turn
-        self.place(turn)
+        self.put(turn)
 
-    def place(self, turn: Turn) -> None:
-        """Back into the queue it belongs to; passed over when its meter left the line or changed meanwhile."""
-        heapq.heappush(self._probes if turn.health.off else self._due, (turn.due, turn.meter.serial, turn))
+    def put(self, turn: Turn) -> None:
+        """Back into the queue it belongs to, unless its meter left the line or changed meanwhile."""
+        if self._turns.get(turn.meter.serial) is turn:
+            turn.place = place = (turn.due, turn.meter.serial, turn)
+            heapq.heappush(self._probes if turn.health.off else self._due, place)
 
-    def next(self, now: datetime) -> Turn | None:
-        """The longest overdue; a probe of a meter given up once a round, or when all else rests; None: nobody."""
-        due, probe = self._first(self._due, now), self._first(self._probes, now)
-        return probe if probe and (not due or self._since_probe >= len(self._due)) else due
+    def take(self, now: datetime) -> Turn | None:
+        """Take out the longest overdue; a probe of a meter given up once a round, or when all else rests; or None."""
+        due = self._top(self._due)
+        if due is not None and due.due > now:
+            due = None
+        if self._probes and (not due or self._since_probe >= len(self._due)):
+            probe = self._top(self._probes)
+            if probe is not None and probe.due <= now:
+                self._since_probe = 0
+                heapq.heappop(self._probes)
+                return probe
+        if due is not None:
+            self._since_probe += 1
+            heapq.heappop(self._due)
+        return due
 
-    def take(self, turn: Turn) -> None:
-        """Take out the turn that `next` gave."""
-        self._since_probe = 0 if turn.health.off else self._since_probe + 1
-        heapq.heappop(self._probes if turn.health.off else self._due)
+    def waits(self, now: datetime) -> bool:
+        """Whether somebody is due."""
+        return any(instant <= now for instant in self.instants())
 
     def instants(self) -> list[datetime]:
         """When somebody is due next: the first of the healthy ones and of the others."""
@@ -97,17 +119,13 @@ class Turns:
         self._due, self._probes = [], []
         for turn in self._turns.values():
             turn.due = min(turn.due, turn.settle(now))
-            self.place(turn)
+            self.put(turn)
 
-    def _first(self, queue: list[tuple[datetime, str, Turn]], now: datetime) -> Turn | None:
-        top = self._top(queue)
-        return top if top and top.due <= now else None
-
-    def _top(self, queue: list[tuple[datetime, str, Turn]]) -> Turn | None:
+    def _top(self, queue: list[Place]) -> Turn | None:
         """The first turn of a queue, after dropping what no longer stands."""
         while queue:
-            due, serial, turn = queue[0]
-            if turn.due is due and self._turns.get(serial) is turn:
-                return turn
+            place = queue[0]
+            if place[2].place is place:
+                return place[2]
             heapq.heappop(queue)
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from collectors.link import LineDown, Silent
 from ingest.errors import AmrError
@@ -27,7 +27,7 @@ class Wire(asyncio.Protocol):
         self._heard = b""
         self._last_heard = 0.0
         self._find: Callable[[bytes], object | None] | None = None
-        self._waiter: asyncio.Future[object] | None = None
+        self._done: Callable[[Any, AmrError | None], None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0.0
@@ -47,19 +47,47 @@ class Wire(asyncio.Protocol):
 
         Raises LineDown when the connection is gone, Silent after `timeout` seconds, and what `find` raises.
         """
-        if self._transport is None or self._transport.is_closing():
+        waiter: asyncio.Future[_Answer] = self._loop.create_future()
+
+        def done(answer: _Answer, error: AmrError | None) -> None:
+            if waiter.done():
+                return
+            if error is None:
+                waiter.set_result(answer)
+            else:
+                waiter.set_exception(error)
+
+        self.begin(request, find, timeout, done)
+        try:
+            return await waiter
+        finally:
+            self.forget()
+
+    def begin(
+        self,
+        request: bytes,
+        find: Callable[[bytes], _Answer | None],
+        timeout: float,
+        done: Callable[[_Answer, AmrError | None], None],
+    ) -> None:
+        """The same without a task: `done` is called once with the answer, or with the error (and then no answer).
+
+        Raises LineDown at once when the connection is gone.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
             raise LineDown("the connection is closed") from self._lost
         self._heard = b""
         self._find = find
-        self._waiter = waiter = self._loop.create_future()
+        self._done = done
         self._deadline = deadline = self._loop.time() + timeout
         if self._timer is None or deadline < self._rings_at:
             self._ring_at(deadline)
-        self._transport.write(request)
-        try:
-            return cast(_Answer, await waiter)
-        finally:
-            self._find = self._waiter = None
+        transport.write(request)
+
+    def forget(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._find = self._done = None
 
     def send(self, request: bytes) -> None:
         """Send what nobody answers. LineDown when the connection is gone."""
@@ -90,20 +118,28 @@ class Wire(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        waiter = self._waiter
-        if waiter is None or self._find is None or waiter.done():
+        find, done = self._find, self._done
+        if find is None or done is None:
             self._last_heard = self._loop.time()
             return
         self._heard = heard = self._heard + data if self._heard else bytes(data)
         try:
-            answer = self._find(heard)
+            answer = find(heard)
         except AmrError as error:
-            waiter.set_exception(error)
+            self._fail(error)
             return
         if answer is not None:
-            waiter.set_result(answer)
+            self._find = self._done = None
+            done(answer, None)
         elif len(heard) > _FLOOD:
-            waiter.set_exception(Silent(f"more than {_FLOOD} bytes came and none of them was the answer"))
+            self._fail(Silent(f"more than {_FLOOD} bytes came and none of them was the answer"))
+
+    def _fail(self, error: AmrError) -> None:
+        """The question will not be answered."""
+        done = self._done
+        self._find = self._done = None
+        if done is not None:
+            done(None, error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = exc
@@ -111,10 +147,9 @@ class Wire(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._waiter is not None and not self._waiter.done():
-            lost = LineDown("the other side closed the connection while we waited for an answer")
-            lost.__cause__ = exc
-            self._waiter.set_exception(lost)
+        lost = LineDown("the other side closed the connection while we waited for an answer")
+        lost.__cause__ = exc
+        self._fail(lost)
 
     def _ring_at(self, deadline: float) -> None:
         if self._timer is not None:
@@ -125,10 +160,9 @@ class Wire(asyncio.Protocol):
     def _tick(self) -> None:
         """One timer serves many questions: it looks whether the present one is overdue and sets itself again."""
         self._timer = None
-        waiter = self._waiter
-        if waiter is None or waiter.done():
+        if self._done is None:
             return
         if self._loop.time() < self._deadline:
             self._ring_at(self._deadline)
             return
-        waiter.set_exception(Silent("no answer in time"))
+        self._fail(Silent("no answer in time"))

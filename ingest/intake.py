@@ -50,9 +50,12 @@ def _check_believed(outcomes: Sequence[Outcome]) -> None:
 
 @dataclass(slots=True)
 class _Waiting:
+    """A delivery in the queue; `done` None: nobody waits to hear of it."""
+
     delivery: Delivery
-    done: asyncio.Future[Outcome]
+    done: asyncio.Future[Outcome] | None
     since: float
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Intake:
         self._rows = 0
         self._in_hand = 0
         self._changed = asyncio.Condition()
+        self._arrived = asyncio.Event()
+        """Something to begin a batch with, or enough to close one."""
 
     @property
     def depth(self) -> Depth:
@@ -103,16 +108,29 @@ class Intake:
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         """Wait for room, and give a future that is done after the commit, or holds the error that prevented it."""
-        if self._rows and self._rows + delivery.size > self._capacity:
+        if not self._has_room(delivery.size):
             async with self._changed:
-                await self._changed.wait_for(lambda: not self._rows or self._rows + delivery.size <= self._capacity)
-        waiting = _Waiting(delivery, asyncio.get_running_loop().create_future(), time.monotonic())
-        self._waiting.append(waiting)
-        self._rows += delivery.size
+                await self._changed.wait_for(lambda: self._has_room(delivery.size))
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue(delivery, done)
+        return done
+
+    def offer(self, delivery: Delivery) -> bool:
+        """Take it at once if there is room; nobody hears of its commit, what prevents that is told in the log."""
+        if not self._has_room(delivery.size):
+            return False
+        self._queue(delivery, None)
+        return True
+
+    def _has_room(self, size: int) -> bool:
+        return not self._rows or self._rows + size <= self._capacity
+
+    def _queue(self, delivery: Delivery, done: asyncio.Future[Outcome] | None) -> None:
+        size = delivery.size
+        self._waiting.append(_Waiting(delivery, done, time.monotonic(), size))
+        self._rows += size
         if self._rows >= self._batch or len(self._waiting) == 1:
-            async with self._changed:
-                self._changed.notify_all()
-        return waiting.done
+            self._arrived.set()
 
     async def accept(self, delivery: Delivery, *, doubtful: bool = True) -> Outcome:
         """Judge, store and answer at once.
@@ -135,7 +153,8 @@ class Intake:
                 await self._store_stubbornly(batch)
             except asyncio.CancelledError:
                 for waiting in batch:
-                    waiting.done.cancel()
+                    if waiting.done is not None:
+                        waiting.done.cancel()
                 raise
             finally:
                 self._in_hand = 0
@@ -148,18 +167,22 @@ class Intake:
             await self._changed.wait_for(lambda: not self._waiting and not self._in_hand)
 
     async def _next_batch(self) -> list[_Waiting]:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        due = self._waiting[0].since + self._max_wait - time.monotonic()
+        if due > 0 and self._rows < self._batch:
+            with contextlib.suppress(TimeoutError):  # closed by age
+                async with asyncio.timeout(due):  # not wait_for: in Python 3.11 it may swallow a cancellation
+                    while self._rows < self._batch:
+                        self._arrived.clear()
+                        await self._arrived.wait()
         async with self._changed:
-            await self._changed.wait_for(lambda: bool(self._waiting))
-            due = self._waiting[0].since + self._max_wait - time.monotonic()
-            if due > 0 and self._rows < self._batch:
-                with contextlib.suppress(TimeoutError):  # closed by age
-                    async with asyncio.timeout(due):  # not wait_for: in Python 3.11 it may swallow a cancellation
-                        await self._changed.wait_for(lambda: self._rows >= self._batch)
             batch: list[_Waiting] = []
             rows = 0
-            while self._waiting and (not batch or rows + self._waiting[0].delivery.size <= self._batch):
+            while self._waiting and (not batch or rows + self._waiting[0].size <= self._batch):
                 batch.append(self._waiting.popleft())
-                rows += batch[-1].delivery.size
+                rows += batch[-1].size
             self._rows -= rows
             self._changed.notify_all()
             return batch
@@ -182,7 +205,7 @@ class Intake:
                 return
             else:
                 for waiting, outcome in zip(batch, outcomes, strict=True):
-                    if not waiting.done.done():
+                    if waiting.done is not None and not waiting.done.done():
                         waiting.done.set_result(outcome)
                 return
 
@@ -230,10 +253,12 @@ class Intake:
         try:
             outcome = await self._quarantine(alone.delivery, error)
         except AmrError as second:
-            if not alone.done.done():
+            if alone.done is None:
+                log.error("a delivery from %s was not stored: %s", alone.delivery.origin, second)
+            elif not alone.done.done():
                 alone.done.set_exception(second)
         else:
-            if not alone.done.done():
+            if alone.done is not None and not alone.done.done():
                 alone.done.set_result(outcome)
 
     async def _quarantine(self, delivery: Delivery, error: Exception) -> Outcome:

@@ -37,6 +37,7 @@ class Remembering:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self._came = asyncio.Condition()
+        self._telling: list[asyncio.Task[None]] = []
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         async with self._came:
@@ -45,6 +46,16 @@ class Remembering:
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         done.set_result(Outcome())
         return done
+
+    def offer(self, delivery: Delivery) -> bool:
+        """A door with room: it comes in at once."""
+        self.deliveries.append(delivery)
+        self._telling.append(asyncio.create_task(self._tell()))
+        return True
+
+    async def _tell(self) -> None:
+        async with self._came:
+            self._came.notify_all()
 
     def contacts(self, serial: str) -> list[Contact]:
         """The news of one meter, oldest first."""

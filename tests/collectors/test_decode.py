@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from collectors.decode import block_decoder, decode, serial_number, shortest
 from collectors.meter_model import Kind, ModelRegister, Order, SerialRegister
+from ingest.channel import to_micro
 from ingest.errors import Malformed
 
 
@@ -150,3 +153,28 @@ NUMBER = SerialRegister(0, 3, 2)
 )
 def test_a_serial_number_is_read_as_stated(place: SerialRegister, words: str, expected: str | None) -> None:
     assert serial_number(place, bytes.fromhex(words)) == expected
+
+
+@pytest.mark.parametrize("factor", ["1", "0.001", "1000", "0.1", "0.00032"])
+@pytest.mark.parametrize("kind", [Kind.FLOAT32, Kind.UINT32, Kind.INT32, Kind.INT16, Kind.FLOAT64, Kind.BCD32])
+def test_millionths_are_the_value_rounded_once(kind: Kind, factor: str) -> None:
+    dice = random.Random(17)
+    of_kind = register(kind, factor, 0x7FFF)
+    decoder = block_decoder([of_kind], 0)
+    for words in _words_of(kind, dice):
+        value = decode(of_kind, words)
+        assert decoder.micros(words) == [None if value is None else to_micro(value)]
+
+
+def _words_of(kind: Kind, dice: random.Random) -> Iterator[bytes]:
+    if kind is Kind.FLOAT32:
+        odd = [0.0, -0.0, 0.5, 0.75, 1.0, 1e-30, 3e9, float("inf"), float("nan")]
+        tame = [round(dice.uniform(-500, 500), dice.randrange(8)) for _ in range(500)]
+        wild = [dice.uniform(-1, 1) * 10 ** dice.randrange(-6, 8) for _ in range(2000)]
+        yield from (struct.pack(">f", number) for number in (*odd, *tame, *wild))
+    elif kind is Kind.FLOAT64:
+        yield from (struct.pack(">d", dice.uniform(-1e6, 1e6)) for _ in range(200))
+    elif kind is Kind.BCD32:
+        yield from (bytes.fromhex(f"{dice.randrange(10**8):08}") for _ in range(200))
+    else:
+        yield from (dice.randbytes(2 * kind.words) for _ in range(500))

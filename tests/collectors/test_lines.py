@@ -8,7 +8,8 @@ import pytest
 
 from collectors import lines as lines_module
 from collectors.lines import Lines
-from collectors.link import Answer, Link
+from collectors.link import Link
+from collectors.meter_plan import MeterPlan
 from collectors.modbus import ModbusLink
 from ingest.model import Line, Polled, PolledLine
 from simulators.modbus import ModbusServer
@@ -69,10 +70,10 @@ async def test_a_meter_that_cannot_work_stops_no_other_of_its_line() -> None:
 class Tripping(ModbusLink):
     """A link with a fault of ours in it."""
 
-    async def read(self, meter: Polled) -> Answer:
+    def plan_of(self, meter: Polled) -> MeterPlan:
         if meter.serial == "serial-1":
             raise ZeroDivisionError
-        return await super().read(meter)
+        return super().plan_of(meter)
 
 
 async def test_a_fault_of_ours_is_logged_and_the_line_goes_on(

@@ -31,12 +31,11 @@ def round_of(made: Turns, count: int) -> list[str]:
     """Who is asked in which order when everybody is due again at once."""
     asked = []
     for number in range(count):
-        first = made.next(NOW)
+        first = made.take(NOW)
         assert first
-        made.take(first)
         asked.append(first.meter.address)
         first.due = NOW - timedelta(seconds=1) + timedelta(microseconds=number)
-        made.place(first)
+        made.put(first)
     return asked
 
 
@@ -46,7 +45,8 @@ def test_the_longest_overdue_is_first() -> None:
 
 def test_nobody_is_asked_before_it_is_due() -> None:
     made = turns(turn(1, -1), turn(2, -5, off=True))
-    assert made.next(NOW) is None
+    assert not made.waits(NOW)
+    assert made.take(NOW) is None
     assert sorted(made.instants()) == [NOW + timedelta(seconds=1), NOW + timedelta(seconds=5)]
 
 
@@ -59,7 +59,7 @@ def test_given_up_meters_are_probed_once_a_round() -> None:
 
 def test_a_probe_fills_the_time_when_all_else_rests() -> None:
     made = turns(turn(1, -60), turn(9, 1, off=True))
-    first = made.next(NOW)
+    first = made.take(NOW)
     assert first
     assert first.meter.address == "9"
 
@@ -67,9 +67,9 @@ def test_a_probe_fills_the_time_when_all_else_rests() -> None:
 def test_a_meter_that_left_during_its_poll_does_not_come_back() -> None:
     leaving = turn(1, 10)
     made = turns(leaving, turn(2, 5))
-    made.take(leaving)
+    assert made.take(NOW) is leaving
     made.keep({"serial-2"})
-    made.place(leaving)
+    made.put(leaving)
     assert round_of(made, 2) == ["2", "2"]
     assert made.of("serial-1") is None
     assert len(made) == 1
@@ -78,9 +78,9 @@ def test_a_meter_that_left_during_its_poll_does_not_come_back() -> None:
 def test_a_meter_that_changed_during_its_poll_keeps_the_change() -> None:
     old, other = turn(1, 10), replace(polled(1), address="77")
     made = turns(old)
-    made.take(old)
+    assert made.take(NOW) is old
     made.add(Turn(other, "", NOW, timedelta(0), Health(GIVES_UP, lambda: 0.5)))
-    made.place(old)
+    made.put(old)
     assert round_of(made, 2) == ["77", "77"]
 
 
