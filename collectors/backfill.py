@@ -8,13 +8,13 @@ more is listed as lost, exactly.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from collectors.archive import Depth, Kind, Recall
+from ingest.gaps import Gap, Held, Wanted
 
 READY = timedelta(minutes=3)
 """So long after its end a midnight or an interval is surely filed away."""
@@ -25,43 +25,8 @@ LOOK_BACK = 31
 CHUNK = 12
 """Intervals asked for in one question: a poll that falls due waits for no more than that."""
 
-Tried = Collection[tuple[Kind, datetime]]
-"""Midnights and starts of intervals that the meter was asked for and does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the store is asked about: which of these midnights it has registers for, and what in [since, until)."""
-
-    midnights: tuple[datetime, ...]
-    since: datetime
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the store answers. `since` is when the meter was installed first, None while it never was.
-
-    `midnights`: those of the wanted ones at which an energy register is stored. `intervals`: starts of stored profile
-    intervals. `polls`: instants of stored register readings, in order; for meters without a profile.
-    """
-
-    since: datetime | None
-    midnights: Collection[datetime] = ()
-    intervals: Collection[datetime] = ()
-    polls: Sequence[datetime] = ()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Gap:
-    """What stays missing: the registers as of `begin`, or everything in [begin, end); and why nothing can fill it."""
-
-    begin: datetime
-    end: datetime
-    what: str
-    """month, day, profile or polls."""
-    why: str
-    """no_memory: the model keeps none that could fill it; too_old: fallen out of it; not_kept: asked, and not there."""
+Tried = Mapping[tuple[Kind, datetime], str]
+"""Midnights and starts of intervals that asking for again is useless, and why: see `Gap.why`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +49,7 @@ class Scope:
     period: timedelta
     now: datetime
     since: datetime | None = None
-    tried: Tried = field(default=())
+    tried: Tried = field(default_factory=dict)
 
 
 def wanted(scope: Scope) -> Wanted:
@@ -103,6 +68,7 @@ def wanted(scope: Scope) -> Wanted:
         tuple(at for at in midnights if _in_scope(at, scope)),
         max(begin, scope.since or begin),
         _down(scope.now - READY, length),
+        None if depth.intervals else 2 * scope.period,
     )
 
 
@@ -148,7 +114,7 @@ def _unaskable(scope: Scope, kind: Kind, at: datetime) -> str | None:
     in_months = kind is Kind.MONTH and months < depth.months
     if not in_months and (today - day).days >= depth.days:
         return "too_old"
-    return "not_kept" if (kind, at) in scope.tried else None
+    return scope.tried.get((kind, at))
 
 
 def _missing_intervals(asked: Wanted, begin: datetime, held: Held, length: timedelta) -> list[datetime]:
@@ -162,25 +128,29 @@ def _missing_intervals(asked: Wanted, begin: datetime, held: Held, length: timed
 
 def _profile(scope: Scope, missing: Sequence[datetime]) -> Plan:
     """Missing intervals side by side, cut into questions; those already tried are lost."""
-    length, tried = scope.depth.length, set(scope.tried)
+    length, tried = scope.depth.length, scope.tried
     kept = [at for at in missing if (Kind.PROFILE, at) not in tried]
-    gone = [at for at in missing if (Kind.PROFILE, at) in tried]
+    gone: dict[str, list[datetime]] = {}
+    for at in missing:
+        if why := tried.get((Kind.PROFILE, at)):
+            gone.setdefault(why, []).append(at)
     questions = [
         Recall(Kind.PROFILE, begin + step * CHUNK * length, min(begin + (step + 1) * CHUNK * length, end))
         for begin, end in _spans(kept, length)
         for step in range(-(-(end - begin) // (CHUNK * length)))
     ]
-    lost = [Gap(begin, end, Kind.PROFILE.value, "not_kept") for begin, end in _spans(gone, length)]
+    lost = [Gap(*span, Kind.PROFILE.value, why) for why, starts in gone.items() for span in _spans(starts, length)]
     return Plan(tuple(questions), tuple(lost))
 
 
-def _silences(scope: Scope, asked: Wanted, begin: datetime, held: Held) -> Iterable[Gap]:
+def _silences(scope: Scope, asked: Wanted, begin: datetime, held: Held) -> Iterator[Gap]:
     """Where a meter without a profile was not read: longer than two of its periods, from reading to reading."""
-    first = max(begin, asked.since)
-    instants = [first, *(at for at in held.polls if at > first), scope.now]
-    for before, after in pairwise(instants):
-        if after - before > 2 * scope.period:
-            yield Gap(before, after, "polls", "no_memory")
+    last = held.last or max(begin, asked.since)
+    silences = list(held.silences)
+    if scope.now - last > 2 * scope.period:
+        silences.append((last, scope.now))
+    for before, after in silences:
+        yield Gap(before, after, "polls", "no_memory")
 
 
 def _spans(starts: Sequence[datetime], length: timedelta) -> list[tuple[datetime, datetime]]:

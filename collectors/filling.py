@@ -1,21 +1,22 @@
 """Filling gaps in a line's spare time: what the plan asks for, one short question at a time, never late for a poll.
 
 The plan is made anew from the store from time to time, so that a restart, or a question whose answer was not stored,
-costs nothing but asking again.
+costs nothing but asking again. The store is looked at beside the line's work: a slow one delays no poll.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from collectors.archive import Depth, Kind, Recall
-from collectors.backfill import READY, Gap, Held, Scope, Wanted, midnight, plan, wanted
+from collectors.backfill import READY, Scope, midnight, plan, wanted
 from collectors.catalog import Catalog
 from collectors.iec_data import NotThere
 from collectors.link import Answer, LineDown, Link
@@ -23,6 +24,7 @@ from collectors.meter_options import options_of
 from collectors.serial_talk import Unsupported
 from ingest.delivery import Delivery
 from ingest.errors import AmrError
+from ingest.gaps import Gap, Held, Wanted
 from ingest.model import Line, Polled
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,12 @@ FIRST_COST = timedelta(seconds=4)
 
 LOOK_AGAIN = timedelta(hours=1)
 """How often the store is looked at; and soon after each midnight."""
+
+LOOK_SELDOM = timedelta(hours=6)
+"""The same for a meter without a memory: nothing can be asked of it."""
+
+LOOK_WAIT = 0.05
+"""Real seconds that a look is waited for; after that the line goes on, and the look beside it."""
 
 SET_ASIDE = timedelta(minutes=10)
 """How long a meter that answered badly is left to its polls."""
@@ -61,9 +69,13 @@ class Shelf(Protocol):
         """Which of the wanted midnights, intervals and polls are stored. Errors are of `ingest.errors`."""
         ...
 
-    async def lost(self, meter: str, gaps: Sequence[Gap]) -> None:
-        """What stays missing, told when it changes; empty when all is well again."""
+    async def lost(self, meter: str, gaps: Sequence[Gap], looked: Wanted) -> None:
+        """What stays missing of the time looked at, told when it changes; empty when all is well again."""
         ...
+
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+"""Starts a task that ends with whoever gave this."""
 
 
 @dataclass(slots=True)
@@ -74,8 +86,9 @@ class _Filling:
     look_at: datetime
     cost: timedelta = FIRST_COST
     questions: deque[Recall] = field(default_factory=deque)
-    tried: set[tuple[Kind, datetime]] = field(default_factory=set)
-    lost: tuple[Gap, ...] = ()
+    tried: dict[tuple[Kind, datetime], str] = field(default_factory=dict)
+    came: set[tuple[Kind, datetime]] = field(default_factory=set)
+    lost: tuple[Gap, ...] | None = None
     complete: datetime | None = None
 
 
@@ -90,6 +103,7 @@ class Backfill:
         now: Callable[[], datetime] = utc_now,
         *,
         share: float = 0.5,
+        spawn: Spawn = asyncio.create_task,
     ) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"share {share} of the spare time must be above 0 and at most 1")
@@ -98,6 +112,8 @@ class Backfill:
         self._shelf = shelf
         self._now = now
         self._share = share
+        self._spawn = spawn
+        self._looking: asyncio.Task[None] | None = None
         self._fillings: dict[str, _Filling] = {}
         self._turn = 0
         self.ready_at: datetime | None = None
@@ -106,7 +122,7 @@ class Backfill:
     def missing(self, serial: str) -> tuple[Gap, ...]:
         """What stays missing of a meter, by the last look."""
         filling = self._fillings.get(serial)
-        return filling.lost if filling else ()
+        return (filling.lost or ()) if filling else ()
 
     async def use(self, link: Link, meters: Sequence[Polled], until: datetime | None) -> Delivery | None:
         """Ask one question that is surely answered before `until`; None when there was none, no time or no answer.
@@ -114,12 +130,9 @@ class Backfill:
         `meters` are those that answer their polls. `ready_at` says when to come again. Raises LineDown only.
         """
         began = self._now()
-        if not isinstance(link, Recalls):
-            self.ready_at = began + LOOK_AGAIN
-            return None
         await self._look(meters, began)
-        filling = self._next(meters, began, until)
-        if filling is None:
+        filling = self._next(meters, began, until) if isinstance(link, Recalls) else None
+        if filling is None or not isinstance(link, Recalls):
             self.ready_at = max(self._again(meters, began, until), began + BREATH)
             return None
         try:
@@ -131,19 +144,34 @@ class Backfill:
 
     def _again(self, meters: Sequence[Polled], now: datetime, until: datetime | None) -> datetime:
         """When to come again: after the poll that left no room, or when the store is to be looked at."""
+        if self._looking is not None:
+            return now
         fillings = [self._fillings[meter.serial] for meter in meters]
         if until is not None and any(one.questions for one in fillings):
             return until
         return min((one.look_at for one in fillings), default=now + LOOK_AGAIN)
 
     async def _look(self, meters: Sequence[Polled], now: datetime) -> None:
-        """Plan anew for the meters whose time has come."""
+        """See to it that the meters whose time has come are planned anew; the plan may come later."""
         for meter in meters:
             filling = self._fillings.get(meter.serial)
             if filling is None or filling.meter != meter:
-                filling = self._fillings[meter.serial] = _Filling(meter, now)
-            if filling.look_at <= now:
+                self._fillings[meter.serial] = _Filling(meter, now)
+        if self._looking is None:
+            due = [one for meter in meters if (one := self._fillings[meter.serial]).look_at <= now]
+            if not due:
+                return
+            self._looking = self._spawn(self._plan_all(due, now))
+        await asyncio.wait([self._looking], timeout=LOOK_WAIT)
+        if self._looking.done():
+            self._looking = None
+
+    async def _plan_all(self, fillings: Sequence[_Filling], now: datetime) -> None:
+        for filling in fillings:
+            try:
                 await self._plan(filling, now)
+            except Exception:  # a fault of ours in one plan must end neither the other plans nor the polls
+                log.exception("meter %s on line %s: its gaps are not known", filling.meter.serial, self._line.name)
 
     async def _plan(self, filling: _Filling, now: datetime) -> None:
         meter = filling.meter
@@ -153,12 +181,12 @@ class Backfill:
             asked = wanted(scope)
             made = plan(scope, await self._shelf.held(meter.serial, asked))
             filling.questions = deque(made.questions)
-            filling.look_at = min(filling.look_at, after_midnight(scope))
+            filling.look_at = next_look(scope)
             if not made.questions and not made.lost:
                 filling.complete = asked.until
             if made.lost != filling.lost:
+                await self._shelf.lost(meter.serial, made.lost, asked)
                 filling.lost = made.lost
-                await self._shelf.lost(meter.serial, made.lost)
         except AmrError as error:
             log.warning("meter %s on line %s: its gaps are not known: %s", meter.serial, self._line.name, error)
 
@@ -198,7 +226,8 @@ class Backfill:
             filling.questions.clear()
             filling.look_at = now + SET_ASIDE
             return None
-        filling.questions.popleft()
+        if recall in filling.questions:  # unless the store was looked at meanwhile
+            filling.questions.remove(recall)
         self._remember(filling, recall, answer)
         if not filling.questions:
             filling.look_at = min(filling.look_at, now + BREATH)
@@ -208,20 +237,27 @@ class Backfill:
         return Delivery(origin, readings=answer.readings, intervals=answer.intervals, rejects=answer.rejects)
 
     def _remember(self, filling: _Filling, recall: Recall, answer: Answer) -> None:
-        """What was asked for and did not come is not asked for again by this process, and is told as lost."""
+        """What did not come, or came twice and was not kept by the store, is not asked for again by this process."""
         if recall.kind is not Kind.PROFILE:
-            if not answer.readings:
-                filling.tried.add((recall.kind, recall.begin))
-            return
-        model = self._catalog.serial_model(filling.meter.model)
-        assert model is not None
-        length = model.depth.length
-        came = {interval.start for interval in answer.intervals}
-        asked = (recall.begin + step * length for step in range((recall.end - recall.begin) // length))
-        filling.tried |= {(Kind.PROFILE, at) for at in asked if at not in came}
+            came = {recall.begin} if answer.readings else set()
+            asked = [recall.begin]
+        else:
+            model = self._catalog.serial_model(filling.meter.model)
+            assert model is not None
+            length = model.depth.length
+            came = {interval.start for interval in answer.intervals}
+            asked = [recall.begin + step * length for step in range((recall.end - recall.begin) // length)]
+        for key in ((recall.kind, at) for at in asked):
+            if key[1] not in came:
+                filling.tried[key] = "not_kept"
+            elif key in filling.came:
+                filling.tried[key] = "not_stored"
+            filling.came.add(key)
 
 
-def after_midnight(scope: Scope) -> datetime:
-    """When the registers of the coming midnight are surely filed away."""
+def next_look(scope: Scope) -> datetime:
+    """When to look at the store again: soon after the registers of the coming midnight are filed away, at the latest."""
+    if scope.depth == Depth():
+        return scope.now + LOOK_SELDOM
     tomorrow = scope.now.astimezone(scope.zone).date() + timedelta(days=1)
-    return midnight(tomorrow, scope.zone) + 2 * READY
+    return min(scope.now + LOOK_AGAIN, midnight(tomorrow, scope.zone) + 2 * READY)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.archive import Depth, Kind, Recall
-from collectors.backfill import CHUNK, READY, Gap, Held, Scope, midnight, plan, wanted
+from collectors.backfill import CHUNK, READY, Scope, midnight, plan, wanted
+from ingest.gaps import Gap, Held
 
 HERE = ZoneInfo("Europe/Samara")
 NOW = datetime(2026, 11, 20, 14, 40, tzinfo=UTC)
@@ -31,9 +32,8 @@ def at(year: int, month: int, day: int) -> datetime:
 def everything(one: Scope) -> Held:
     asked = wanted(one)
     count = (asked.until - asked.since) // one.depth.length
-    polls = [asked.since + step * HALF for step in range((NOW - asked.since) // HALF + 1)]
     starts = [asked.since + step * one.depth.length for step in range(count)]
-    return Held(LONG_AGO, asked.midnights, starts, polls)
+    return Held(LONG_AGO, asked.midnights, starts, (), NOW - HALF)
 
 
 def lacking(one: Scope, midnights: Collection[datetime] = (), intervals: Collection[datetime] = ()) -> Held:
@@ -42,7 +42,8 @@ def lacking(one: Scope, midnights: Collection[datetime] = (), intervals: Collect
         full.since,
         [instant for instant in full.midnights if instant not in midnights],
         [start for start in full.intervals if start not in intervals],
-        full.polls,
+        full.silences,
+        full.last,
     )
 
 
@@ -139,7 +140,11 @@ def test_the_first_of_a_month_out_of_a_memory_of_days() -> None:
 
 def test_what_was_tried_is_lost_and_not_asked_again() -> None:
     begin = datetime(2026, 11, 10, 3, tzinfo=UTC)
-    tried = {(Kind.DAY, at(2026, 11, 3)), (Kind.PROFILE, begin + HALF), (Kind.PROFILE, begin + 2 * HALF)}
+    tried = {
+        (Kind.DAY, at(2026, 11, 3)): "not_kept",
+        (Kind.PROFILE, begin + HALF): "not_kept",
+        (Kind.PROFILE, begin + 2 * HALF): "not_stored",
+    }
     one = scope(DATED, tried=tried)
     made = plan(one, lacking(one, [at(2026, 11, 3)], [begin + step * HALF for step in range(4)]))
     assert made.questions == (
@@ -148,20 +153,23 @@ def test_what_was_tried_is_lost_and_not_asked_again() -> None:
     )
     assert made.lost == (
         Gap(at(2026, 11, 3), at(2026, 11, 3), "day", "not_kept"),
-        Gap(begin + HALF, begin + 3 * HALF, "profile", "not_kept"),
+        Gap(begin + HALF, begin + 2 * HALF, "profile", "not_kept"),
+        Gap(begin + 2 * HALF, begin + 3 * HALF, "profile", "not_stored"),
     )
 
 
 def test_without_a_memory_the_silences_are_listed_from_reading_to_reading() -> None:
     one = scope(NONE)
     begin, end = datetime(2026, 11, 3, 5, tzinfo=UTC), datetime(2026, 11, 9, 7, 30, tzinfo=UTC)
-    full = everything(one)
-    polls = [instant for instant in full.polls if not begin < instant < end]
-    made = plan(one, Held(LONG_AGO, (), (), polls))
+    assert wanted(one).apart == 2 * HALF
+    assert wanted(scope(DATED)).apart is None
+    made = plan(one, Held(LONG_AGO, (), (), [(begin, end)], NOW - 2 * HALF))
     assert made.questions == ()
     assert made.lost == (Gap(begin, end, "polls", "no_memory"),)
-    silent = plan(one, Held(LONG_AGO, (), (), polls[:1]))
-    assert silent.lost == (Gap(polls[0], NOW, "polls", "no_memory"),)
+    silent = plan(one, Held(LONG_AGO, (), (), (), begin))
+    assert silent.lost == (Gap(begin, NOW, "polls", "no_memory"),)
+    never = plan(one, Held(begin))
+    assert never.lost == (Gap(begin, NOW, "polls", "no_memory"),)
 
 
 def test_after_a_look_that_found_everything_only_newer_things_are_looked_at() -> None:

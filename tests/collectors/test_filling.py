@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
 from collectors.archive import Kind
-from collectors.backfill import Gap, Held, Wanted
 from collectors.catalog import Catalog
 from collectors.clock import Clock
-from collectors.filling import BREATH, LOOK_AGAIN, SET_ASIDE, Backfill
+from collectors.filling import BREATH, LOOK_AGAIN, LOOK_SELDOM, SET_ASIDE, Backfill
 from collectors.line import Owner
 from collectors.lines import Lines
 from collectors.link import LineDown
@@ -24,6 +24,7 @@ from collectors.patience import Patience
 from collectors.serial_link import SerialLink
 from ingest.delivery import Delivery
 from ingest.errors import StoreUnavailable
+from ingest.gaps import Gap, Held, Wanted
 from ingest.model import IntervalReading, Line, Polled, PolledLine, Reading
 from simulators.clock import Clock as SimulatedClock
 from simulators.faults import Kind as Fault
@@ -66,14 +67,18 @@ class MemoryShelf:
             raise StoreUnavailable("the database is away")
         stored = self.readings(meter)
         instants = {reading.taken_at for reading in stored}
+        since = self.since.get(meter)
+        polls = sorted(at for at in instants if wanted.since <= at)
+        steps = pairwise([max(since or wanted.since, wanted.since), *polls])
         return Held(
-            self.since.get(meter),
+            since,
             [at for at in wanted.midnights if at in instants],
             {one.start for one in self.intervals(meter)},
-            sorted(at for at in instants if wanted.since <= at),
+            [step for step in steps if wanted.apart and step[1] - step[0] > wanted.apart],
+            polls[-1] if polls else None,
         )
 
-    async def lost(self, meter: str, gaps: Sequence[Gap]) -> None:
+    async def lost(self, meter: str, gaps: Sequence[Gap], looked: Wanted) -> None:
         self.told[meter] = tuple(gaps)
 
     def readings(self, meter: str) -> list[Reading]:
@@ -176,7 +181,7 @@ async def test_thirty_days_of_silence_are_healed_and_the_rest_is_listed_exactly(
         Gap(first_of_month, first_poll(shelf, "19531250"), "polls", "no_memory"),
     )
     assert shelf.told[unit.meter.serial][0] == Gap(BEGIN, first_poll(shelf, unit.meter.serial), "polls", "no_memory")
-    assert "47000001" not in shelf.told
+    assert shelf.told["47000001"] == ()
 
 
 def first_poll(shelf: MemoryShelf, serial: str) -> datetime:
@@ -310,12 +315,59 @@ async def test_what_the_meter_does_not_keep_is_asked_once_and_told() -> None:
     assert kinds == [datetime(2026, 11, 18, 20, tzinfo=UTC), datetime(2026, 11, 19, 20, tzinfo=UTC)]
 
 
-async def test_a_modbus_tcp_line_has_no_memories() -> None:
-    shelf = MemoryShelf(Remembering(), {})
+async def test_silences_of_a_modbus_tcp_line_are_told_and_nothing_is_asked() -> None:
+    rig = Rig()
+    now = rig.clock.now()
+    shelf = MemoryShelf(Remembering(), {"11000001": now - timedelta(days=2)})
     line = Line("tp-1", "modbus-tcp", "127.0.0.1:1")
-    backfill = Backfill(line, CATALOG, shelf)
-    assert await backfill.use(ModbusLink(line, CATALOG), [], None) is None
-    assert shelf.asked == 0
+    backfill = Backfill(line, CATALOG, shelf, rig.clock.now)
+    meters = [Polled("11000001", "eastron-sdm120", "1", PERIOD, ZONE)]
+    assert await backfill.use(ModbusLink(line, CATALOG), meters, None) is None
+    assert shelf.told["11000001"] == (Gap(now - timedelta(days=2), now, "polls", "no_memory"),)
+    assert backfill.ready_at == now + LOOK_SELDOM
+
+
+async def test_a_slow_store_holds_no_poll_up() -> None:
+    rig = Rig()
+    rig.mercury230(1, "47000001")
+    opened = asyncio.Event()
+
+    class Slow(MemoryShelf):
+        async def held(self, meter: str, wanted: Wanted) -> Held:
+            await opened.wait()
+            return await super().held(meter, wanted)
+
+    shelf = Slow(Remembering(), {"47000001": rig.clock.now() - timedelta(days=2)})
+    meters = [polled("mercury-234", "47000001", "1")]
+    async with rig.link() as link:
+        backfill = Backfill(Line("tp-7", "serial", "x"), CATALOG, shelf, rig.clock.now)
+        assert await backfill.use(link, meters, None) is None
+        assert backfill.ready_at == rig.clock.now() + BREATH
+        assert await backfill.use(link, meters, None) is None
+        assert rig.three[1].requests == 0
+        opened.set()
+        await asyncio.sleep(0)
+        assert await backfill.use(link, meters, None) is not None
+
+
+async def test_what_the_store_does_not_keep_is_given_up_after_the_second_time() -> None:
+    rig = Rig()
+    rig.mercury230(1, "47000001")
+    now = rig.clock.now()
+    shelf = MemoryShelf(Remembering(), {"47000001": now - timedelta(hours=20)})
+    meters = [polled("mercury-234", "47000001", "1")]
+    came = 0
+    async with rig.link() as link:
+        backfill = Backfill(Line("tp-7", "serial", "x"), CATALOG, shelf, rig.clock.now)
+        for seconds in range(0, 180, 10):
+            rig.clock.move(now + timedelta(seconds=seconds))
+            came += await backfill.use(link, meters, None) is not None
+    assert came == 2 * 5
+    midnight, begin = datetime(2026, 11, 19, 20, tzinfo=UTC), datetime(2026, 11, 19, 19, tzinfo=UTC)
+    assert shelf.told["47000001"] == (
+        Gap(begin, datetime(2026, 11, 20, 14, 30, tzinfo=UTC), "profile", "not_stored"),
+        Gap(midnight, midnight, "day", "not_stored"),
+    )
 
 
 async def test_lines_give_their_spare_time_away() -> None:

@@ -1,0 +1,116 @@
+"""`amr meter gaps`: what stays missing after meters' memories were asked, and why."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.table import Table
+
+from ingest.errors import Misconfigured
+from storage.cli_words import connection, console, run, say
+from storage.gaps import Missing, missing
+
+_WHAT = {
+    "month": "registers as of 00:00 of the 1st",
+    "day": "registers as of 00:00",
+    "profile": "load profile",
+    "polls": "readings",
+}
+_WHY = {
+    "no_memory": "the model keeps nothing that could fill it",
+    "too_old": "the meter's memory no longer reaches so far",
+    "not_kept": "the meter was asked and does not have it",
+    "not_stored": "the meter gave it, the store refused it: see amr quarantine list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line for people: registers of midnights that follow one another are `count` midnights of one row."""
+
+    first: Missing
+    begin: datetime
+    end: datetime
+    count: int
+
+
+def list_gaps(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="POINT", help="A point's code, or a meter's number.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Of all points.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Every gap, comma-separated, for other programs.")] = False,
+) -> None:
+    """List what stays missing of meters' readings after their memories were asked, and why."""
+    if (name is None) != everything:
+        raise Misconfigured("say which point: amr meter gaps POINT, or amr meter gaps --all")
+
+    async def work() -> None:
+        async with connection(context.obj) as conn:
+            found = await missing(conn, name)
+        _print_csv(found) if as_csv else _print_table(found)
+
+    run(work())
+
+
+def rows(found: Sequence[Missing]) -> Iterator[Row]:
+    """Gaps as people read them: midnights in a row are one line."""
+    row: Row | None = None
+    for one in found:
+        begin, end = _local(one)
+        if row is not None and _follows(row, one, begin):
+            row = replace(row, end=end, count=row.count + 1)
+            continue
+        if row is not None:
+            yield row
+        row = Row(one, begin, end, 1)
+    if row is not None:
+        yield row
+
+
+def _follows(row: Row, one: Missing, begin: datetime) -> bool:
+    """Whether a midnight is the one after the last of the row (of the 1st: the next month's)."""
+    before, gap = row.first, one.gap
+    if (before.point, before.meter, before.gap.what, before.gap.why) != (one.point, one.meter, gap.what, gap.why):
+        return False
+    if gap.begin != gap.end:
+        return False
+    if gap.what == "month":
+        return (row.end + timedelta(days=31)).replace(day=1).date() == begin.date()
+    return begin.date() == (row.end + timedelta(days=1)).date()
+
+
+def _local(one: Missing) -> tuple[datetime, datetime]:
+    zone = ZoneInfo(one.zone)
+    return one.gap.begin.astimezone(zone), one.gap.end.astimezone(zone)
+
+
+def _print_table(found: Sequence[Missing]) -> None:
+    if not found:
+        say("nothing is missing that a meter's memory was expected to fill")
+        return
+    table = Table("point", "meter", "missing", "from", "to", "how many", "why", box=None)
+    for row in rows(found):
+        one = row.first
+        moments = one.gap.begin == one.gap.end
+        table.add_row(
+            *(one.point or "-", one.meter, _WHAT.get(one.gap.what, one.gap.what)),
+            *(f"{row.begin:%Y-%m-%d %H:%M}", f"{row.end:%Y-%m-%d %H:%M}", str(row.count) if moments else ""),
+            _WHY.get(one.gap.why, one.gap.why),
+        )
+    console.print(table)
+
+
+def _print_csv(found: Sequence[Missing]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(("point", "meter", "model", "what", "from", "to", "why", "found_at"))
+    for one in found:
+        begin, end = _local(one)
+        head = (one.point or "", one.meter, one.model, one.gap.what, begin.isoformat(), end.isoformat())
+        writer.writerow((*head, one.gap.why, one.found_at.isoformat()))
