@@ -102,8 +102,10 @@ async def _count(
     asked = {"codes": None if codes is None else list(codes)}
     zones = await (await conn.execute(_POINTS, asked)).fetchall()
     days = [(point, *cut) for point, zone in zones for cut in _days(ZoneInfo(zone), since, until, now)]
+    if not days:  # a fleet without points, as on the first day
+        return []
     columns = dict(zip(("points", "days", "since", "until"), map(list, zip(*days, strict=True)), strict=True))
-    return await (await conn.execute(_COUNT, columns)).fetchall() if days else []
+    return await (await conn.execute(_COUNT, columns)).fetchall()
 
 
 def _days(zone: ZoneInfo, since: date, until: date, now: datetime) -> Iterator[tuple[date, datetime, datetime]]:
