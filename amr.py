@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import uvloop
@@ -59,7 +59,6 @@ from ingest.intake import Intake
 from ingest.log_format import JsonFormatter
 from ingest.model import Line, PolledLine, Quality
 from ingest.refuge import SparedIntake
-from simulators.broker import EmbeddedBroker
 from simulators.clock import Clock
 from simulators.shape import load
 from simulators.street import Street
@@ -81,6 +80,9 @@ from storage.readings import PostgresStore
 from storage.request_service import Elsewhere, RequestService
 from storage.retention import retain_daily
 from storage.shelf import Shelf
+
+if TYPE_CHECKING:
+    from simulators.broker import EmbeddedBroker
 
 log = logging.getLogger("amr")
 out = Console()
@@ -573,7 +575,7 @@ async def _demo(settings: Settings) -> None:
         with out.status("starting a database, a broker and a street of meters"):
             broker = settings.mqtt_url
             if broker is None:
-                url = (await stack.enter_async_context(EmbeddedBroker())).url
+                url = (await stack.enter_async_context(_embedded_broker())).url
                 settings = settings.model_copy(
                     update={"mqtt_url": SecretStr(url), "mqtt_version": 4, "mqtt_try_out": False}
                 )
@@ -608,6 +610,15 @@ async def _demo(settings: Settings) -> None:
                     live.update(_table(await overview(conn)))
                 await asyncio.wait([collector], timeout=1.0)
         await collector
+
+
+def _embedded_broker() -> EmbeddedBroker:
+    """A broker of our own. Only the demo needs its library, which a deployment does without."""
+    try:
+        from simulators.broker import EmbeddedBroker
+    except ModuleNotFoundError as error:
+        raise Misconfigured(f"{error.name} is not installed: install amr[embedded], or set AMR_MQTT_URL") from error
+    return EmbeddedBroker()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from api.company import Company, sender_zones, zone_of
 from api.context import ApiSettings
 from api.identity import IdentitySettings
 from ingest.billing import Window
@@ -18,11 +19,23 @@ class HttpSettings(BaseSettings):
 
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0 for a free one")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of the page for monitoring")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Its port, for /metrics and /healthz; none: no such page"
+    )
     cors_origins: str = Field(default="", description="Web origins whose pages may call the API, separated by commas")
     rate: float = Field(default=50.0, ge=0, description="Requests a second for one token; 0 limits nobody")
     burst: int = Field(default=200, ge=1, description="Requests of one token at once")
     window_first: int = Field(default=15, ge=1, le=31, description="First day of the month to enter readings on")
     window_last: int = Field(default=25, ge=1, le=31, description="Last day of the month to enter readings on")
+    asked_a_day: int = Field(default=10, ge=1, description="Readings a consumer may ask for in 24 hours")
+    asked_at_once: int = Field(default=3, ge=1, description="Of these, how many may be open at once")
+    streams: int = Field(default=500, ge=1, description="Streams of events one process serves at once")
+    streams_each: int = Field(default=5, ge=1, description="Streams of events of one caller at once")
+    company_inn: str = Field(default="", description="INN that 80020 messages are signed with")
+    company_name: str = Field(default="", description="Name of the company, for statements and 80020 messages")
+    company_zone: str = Field(default="Europe/Moscow", description="Clock of 80020 messages, and of senders not named")
+    sender_zones: str = Field(default="", description="Clocks of other 80020 senders: 7703311228=Europe/Samara, …")
     jwt_issuer: str | None = Field(default=None, description="Identity provider whose JWTs are believed; none: no JWTs")
     jwt_audience: str = Field(default="amr", description="Audience its JWTs must name")
     jwt_jwks_url: str | None = Field(default=None, description="Where its public keys are")
@@ -40,4 +53,21 @@ class HttpSettings(BaseSettings):
             identity = IdentitySettings(self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, pem)
         origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
         window = Window(self.window_first, self.window_last)
-        return ApiSettings(rate=self.rate, burst=self.burst, origins=origins, identity=identity, window=window)
+        return ApiSettings(
+            rate=self.rate,
+            burst=self.burst,
+            origins=origins,
+            identity=identity,
+            window=window,
+            asked_a_day=self.asked_a_day,
+            asked_at_once=self.asked_at_once,
+            streams=self.streams,
+            streams_each=self.streams_each,
+            company=self.company(),
+        )
+
+    def company(self) -> Company:
+        """Who signs files, and on whose clocks other companies' files are. Misconfigured names what is no zone."""
+        zone = zone_of("AMR_COMPANY_ZONE", self.company_zone)
+        senders = sender_zones("AMR_SENDER_ZONES", self.sender_zones)
+        return Company(self.company_inn, self.company_name, zone, senders)
