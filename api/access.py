@@ -76,11 +76,16 @@ def require(*roles: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return allowed
 
 
-async def see(conn: Any, caller: Caller, code: str) -> Seen:
-    """The point, as far as the caller may see it. Raises the 404 that tells nothing."""
+def point_code(code: str) -> str:
+    """A point's code from an address. Raises the 404 for one that no point can have."""
     if not 0 < len(code) <= _LONGEST_CODE or not code.isprintable():
         raise not_found(code)
-    seen = await points.find(conn, code, caller.consumer)
+    return code
+
+
+async def see(conn: Any, caller: Caller, code: str) -> Seen:
+    """The point, as far as the caller may see it. Raises the 404 that tells nothing."""
+    seen = await points.find(conn, point_code(code), caller.consumer)
     if seen is None:
         raise not_found(code)
     return seen

@@ -16,16 +16,22 @@ from api import (
     dictionary,
     docs,
     entry,
+    events_stream,
     exports,
+    fleet,
     health,
     points,
     problems,
+    reading_requests,
     readings,
+    service_requests,
     several,
     statistics,
+    xml80020_routes,
 )
-from api.context import ApiSettings, Context
+from api.context import ApiSettings, Context, Knowledge
 from api.doorkeeper import Doorkeeper
+from api.events_hub import EventHub
 from api.identity import IdentityProvider
 from api.limiter import Limiter
 from api.openapi import TAGS, VERSION, describe
@@ -40,6 +46,7 @@ def create_app(
     intake: Intake,
     *,
     settings: ApiSettings | None = None,
+    knowledge: Knowledge | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """The application. It owns no connection and no task: `database` and `intake` outlive it."""
@@ -47,7 +54,9 @@ def create_app(
     app = build(settings)
     provider = None if settings.identity is None else IdentityProvider(settings.identity)
     doorkeeper = Doorkeeper(database, settings.token_ttl, provider)
-    app.state.context = Context(database, intake, doorkeeper, Limiter(settings.rate, settings.burst), settings, now)
+    limiter = Limiter(settings.rate, settings.burst)
+    hub = EventHub(database, settings.streams, settings.streams_each)
+    app.state.context = Context(database, intake, doorkeeper, limiter, settings, now, hub, knowledge or Knowledge())
     return app
 
 
@@ -67,9 +76,12 @@ def build(settings: ApiSettings) -> FastAPI:
     _wrap(app, settings)
     for room in (health, docs, dictionary):
         app.include_router(room.router)
-    for room in (points, readings, entry, attachments, consumption, statistics, several, exports):
+    for room in (points, readings, entry, attachments, consumption, statistics, several, exports, fleet):
         app.include_router(room.router, prefix=PREFIX)
-    app.include_router(attachments.uploads, prefix=PREFIX)
+    for room in (reading_requests, service_requests, events_stream, xml80020_routes):
+        app.include_router(room.router, prefix=PREFIX)
+    for room in (attachments, xml80020_routes):
+        app.include_router(room.uploads, prefix=PREFIX)
     _publish(app)
     return app
 
@@ -81,8 +93,16 @@ def _wrap(app: FastAPI, settings: ApiSettings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Accept-Language", "Idempotency-Key", "If-None-Match"],
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Accept-Language",
+                "Idempotency-Key",
+                "If-None-Match",
+                "If-Modified-Since",
+                "Last-Event-ID",
+            ],
             expose_headers=["ETag", "Last-Modified", "Retry-After", "WWW-Authenticate", "Idempotency-Replayed"],
             max_age=600,
         )

@@ -41,13 +41,13 @@ class Fault:
         }
 
 
-def echo(value: object) -> str | None:
+def echo(value: object, longest: int = _LONGEST_ECHO) -> str | None:
     """A value fit to be said back: short, on one line; None stays None."""
     if value is None:
         return None
     text = value if isinstance(value, str) else str(value)
-    text = "".join(c if c.isprintable() else "�" for c in text[: _LONGEST_ECHO + 1])
-    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"
+    text = "".join(c if c.isprintable() else "�" for c in text[: longest + 1])
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def _text(en: str, ru: str, remedy_en: str, remedy_ru: str) -> FaultText:
@@ -62,6 +62,7 @@ FAULTS: Mapping[str, FaultText] = {
         "leave it out, or check its spelling",
         "уберите его или проверьте написание",
     ),
+    "refused": _text("{reason}", "не принято ({reason})", "correct it and send it again", "исправьте и пришлите снова"),
     "invalid_value": _text("{reason}", "неподходящее значение ({reason})", "correct the value", "исправьте значение"),
     "wrong_type": _text(
         "the value is not {expected}", "это не {expected_ru}", "send {expected}", "пришлите {expected_ru}"
@@ -211,11 +212,40 @@ FAULTS: Mapping[str, FaultText] = {
         "submit the readings first, then send the photo with the same taken_at",
         "сначала передайте показания, затем пришлите фото с тем же taken_at",
     ),
+    "not_a_day": _text("not a day", "это не день", "write a date like 2026-03-10", "пишите дату: 2026-03-10"),
+    "not_a_month": _text("not a month", "это не месяц", "write a month like 2026-03", "пишите месяц: 2026-03"),
+    "not_an_inn": _text(
+        "not a taxpayer number (INN)", "это не ИНН", "write its 10 or 12 digits", "ИНН — это 10 или 12 цифр"
+    ),
+    "not_a_zone": _text(
+        "there is no such time zone",
+        "такого часового пояса нет",
+        "write an IANA name like Europe/Samara",
+        "пишите имя IANA, например Europe/Samara",
+    ),
     "too_many_rows": _text(
         "there are too many rows for this format",
         "строк для этого формата слишком много",
         "ask for at most {most} rows: a shorter range, fewer points, or CSV",
         "не больше {most} строк: возьмите период короче, точек меньше или формат CSV",
+    ),
+    "no_contract": _text(
+        "this consumer has no contract at the point now",
+        "у потребителя сейчас нет договора по этой точке",
+        "check the consumer, or leave the field out",
+        "проверьте потребителя или уберите поле",
+    ),
+    "reason_of_refusal": _text(
+        "a reason belongs to a refusal, and a refusal has one",
+        "причина указывается при отказе, и только при нём",
+        'send reason with "to": "refused" only, in words for the consumer',
+        'указывайте reason только с "to": "refused", словами для потребителя',
+    ),
+    "exchange_of_replacement": _text(
+        "an exchange belongs to a replacement that is done, and such a one has it",
+        "данные о замене указываются при выполнении заявки на замену, и только при нём",
+        'send exchange with "to": "done" of a replacement: at, meter, closing and opening',
+        'указывайте exchange с "to": "done" заявки на замену: at, meter, closing и opening',
     ),
     "bad_key": _text(
         "not a key",

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from api import attachment_schemas
+from api import (
+    attachment_schemas,
+    event_schemas,
+    fleet_examples,
+    request_schemas,
+    service_request_schemas,
+    xml80020_schemas,
+)
 from api.examples import ANSWERS
 from api.problem_examples import problems_of
 from api.problems import MEDIA_TYPE
 
-EXAMPLES = {**ANSWERS, **attachment_schemas.ANSWERS}
+EXAMPLES = {
+    **ANSWERS,
+    **attachment_schemas.ANSWERS,
+    **event_schemas.ANSWERS,
+    **request_schemas.ANSWERS,
+    **service_request_schemas.ANSWERS,
+    **fleet_examples.ANSWERS,
+    **xml80020_schemas.ANSWERS,
+}
 """One answer of each operation, by its id; what each room brings is put together here."""
 
 _JSON = "application/json"
@@ -21,8 +36,11 @@ VERSION = "1.0"
 TAGS = [
     {"name": "points", "description": "Metering points: places consumption is owed at."},
     {"name": "readings", "description": "What the registers showed, automatic and typed in."},
+    {"name": "requests", "description": "What people ask for: a reading now, work on a meter; and how it goes on."},
     {"name": "consumption", "description": "Energy over intervals, computed from the readings."},
     {"name": "exports", "description": "The same as files: tables, monthly statements, 80020, Green Button."},
+    {"name": "fleet", "description": "For engineers: the catalogue, lines, meters, and their history at the points."},
+    {"name": "quarantine", "description": "For engineers: what could not become a reading, and meters not let in."},
     {"name": "codes", "description": "The stable codes of problems and what they mean."},
     {"name": "health", "description": "For whoever runs the service."},
 ]
@@ -37,7 +55,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
             del operation["responses"]["422"]
         for status, response in operation["responses"].items():
             if int(status) >= 400:
-                content = response["content"].pop(_JSON)
+                _, content = response["content"].popitem()  # named after what the operation answers otherwise
                 content["examples"] = problems_of(path, operation, int(status))
                 response["content"][MEDIA_TYPE] = content
             elif _JSON in response.get("content", {}) and operation["operationId"] in EXAMPLES:

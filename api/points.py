@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -14,11 +12,9 @@ from api.access import Asking, see
 from api.answers import SAID, json_answer, maybe_local, plain
 from api.billing import billing_json
 from api.context import Here
-from api.faults import Fault
 from api.fields import Input
 from api.language import language_of
-from api.problems import invalid
-from api.queries import Cursor, Limit
+from api.queries import Cursor, Limit, name_cursor, name_position
 from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import PointCard, PointsPage
@@ -42,10 +38,10 @@ class PointsQuery(Input):
 )
 async def list_points(query: Annotated[PointsQuery, Query()], here: Here, caller: Asking) -> Response:
     """In the order of their codes. A consumer's list holds the points of their contracts, past ones too."""
-    after = _position(query.cursor)
+    after = name_position(query.cursor)
     async with here.page() as conn:
         listed, more = await points.page(conn, caller.consumer, after=after, limit=query.limit)
-    following = _cursor(listed[-1].point.code) if more else None
+    following = name_cursor(listed[-1].point.code) if more else None
     return json_answer({"items": [_summary(item, staff=caller.staff) for item in listed], "next": following})
 
 
@@ -71,7 +67,7 @@ async def get_point(code: str, request: Request, here: Here, caller: Asking) -> 
             **_identity(seen.point),
             "visible": periods,
             "installation": None if found is None else _installation(found, seen, zone),
-            "contact": None if found is None or at != now else _contact(contact, found.remote, zone, caller.staff),
+            "contact": None if found is None or at != now else contact_json(contact, found.remote, zone, caller.staff),
             "billing": billing_json(here, seen.point, language_of(request)),
         },
         headers=SAID,
@@ -103,7 +99,7 @@ def _summary(item: Listed, *, staff: bool) -> dict[str, object]:
         "visible": None if item.since is None else _period(item.since, item.until, zone),
         "meter": item.meter,
         "model": item.model,
-        "contact": None if item.meter is None else _contact(item.contact, item.remote, zone, staff),
+        "contact": None if item.meter is None else contact_json(item.contact, item.remote, zone, staff),
     }
 
 
@@ -136,7 +132,8 @@ def _channel(register: Register) -> dict[str, object]:
     }
 
 
-def _contact(contact: Contacted | None, remote: bool, zone: ZoneInfo, staff: bool) -> dict[str, object]:
+def contact_json(contact: Contacted | None, remote: bool, zone: ZoneInfo, staff: bool) -> dict[str, object]:
+    """Whether the meter answers; what names wires is for staff only."""
     if contact is None:
         return {"state": "waiting" if remote else "manual"}
     return {
@@ -148,19 +145,3 @@ def _contact(contact: Contacted | None, remote: bool, zone: ZoneInfo, staff: boo
         "clock_drift": None if contact.drift is None else round(contact.drift.total_seconds()),
         "detail": contact.detail if staff else None,
     }
-
-
-def _cursor(code: str) -> str:
-    return base64.urlsafe_b64encode(code.encode()).decode()
-
-
-def _position(cursor: str | None) -> str:
-    if cursor is None:
-        return ""
-    try:
-        code = base64.b64decode(cursor, b"-_", validate=True).decode()
-    except (ValueError, binascii.Error) as e:
-        raise invalid(Fault("cursor", cursor, "bad_cursor")) from e
-    if not code.isprintable():
-        raise invalid(Fault("cursor", cursor, "bad_cursor"))
-    return code

@@ -11,10 +11,15 @@ from api.texts import KINDS
 
 SPECIAL: Mapping[str, frozenset[str]] = {
     "doubtful": frozenset({"submitReadings"}),
-    "no_meter": frozenset({"submitReadings"}),
+    "no_meter": frozenset({"submitReadings", "askForReading"}),
     "quarantined": frozenset({"submitReadings"}),
     "not_ready": frozenset({"getReadiness"}),
     "too_many_photos": frozenset({"addPhoto"}),
+    "contract_over": frozenset({"askForReading", "submitServiceRequest"}),
+    "wrong_state": frozenset({"refuseReadingRequest", "moveServiceRequest"}),
+    "asked_too_often": frozenset({"askForReading"}),
+    "asked_too_much": frozenset({"askForReading"}),
+    "too_many_streams": frozenset({"followEvents", "followReadingRequest"}),
 }
 """Problems of single operations, by code; those not named here may come of any operation that has their status."""
 
@@ -52,6 +57,9 @@ _PARAMETERS: Mapping[str, Any] = {
     "role": "consumer",
     "allowed": "engineer, admin",
     "most": 5,
+    "number": 17,
+    "state": "done",
+    "moves": "-",
     "value": "image/webp",
     "types": "image/jpeg, image/png",
 }
@@ -73,8 +81,9 @@ def _may(code: str, path: str, operation: Mapping[str, Any]) -> bool:
         return ROLES in operation
     if code in ("still_running", "key_reused"):
         return "Idempotency-Key" in parameters
-    if code in ("point_not_found", "not_found"):
-        return (code == "point_not_found") == ("/points/{code}" in path or "point" in parameters)
+    if code in ("point_not_found", "no_such_thing", "not_found"):
+        of_point = "/points/{code}" in path or "point" in parameters
+        return code == ("point_not_found" if of_point else "no_such_thing" if ROLES in operation else "not_found")
     return operation["operationId"] in SPECIAL.get(code, {operation["operationId"]})
 
 

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+_LONGEST_REASON = 2_000
 
 ERRORS: Mapping[type[AmrError], str] = {
     NotFound: "not_found",
@@ -172,8 +173,13 @@ def _of_ours(code: str, error: Exception, request: Request) -> Problem:
     if KINDS[code].status == 503:
         log.warning("%s %s: %s", request.method, request.url.path, error)
         headers = {"Retry-After": str(RETRY_SECONDS)}
-    reason = _CANNOT_BE_STORED if isinstance(error, StoreRejected) else echo(error)
+    reason = _CANNOT_BE_STORED if isinstance(error, StoreRejected) else _in_one_line(error)
     return Problem(code, headers=headers, reason=reason, what=echo(request.url.path), seconds=RETRY_SECONDS)
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What an error of ours says: a conflict of the fleet names everything, each on its own line."""
+    return echo(" ".join(str(error).splitlines()), _LONGEST_REASON)
 
 
 def _sentence(fault: Fault, language: Language) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from typing import Annotated
 
@@ -26,6 +28,16 @@ Limit = Annotated[
     int, BeforeValidator(_limit), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST, "examples": [100]})
 ]
 """How many items of a list at once."""
+
+
+def _flag(text: object) -> object:
+    if text not in ("true", "false", False):
+        raise fault("not_a_choice", expected="true, false")
+    return text == "true"
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+"""Yes or no."""
 
 _CURSOR = r"^[A-Za-z0-9_=.-]{1,500}$"
 
@@ -65,3 +77,21 @@ def number_position(cursor: str | None) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise invalid(Fault("cursor", cursor, "bad_cursor"))
     return int(cursor)
+
+
+def name_cursor(last: str) -> str:
+    """The cursor of a list in the order of names: whatever comes behind its last one."""
+    return base64.urlsafe_b64encode(last.encode()).decode()
+
+
+def name_position(cursor: str | None) -> str:
+    """The name that the things of the page come behind. Raises the 422 for a cursor of another list."""
+    if cursor is None:
+        return ""
+    try:
+        name = base64.b64decode(cursor, b"-_", validate=True).decode()
+    except (ValueError, binascii.Error) as e:
+        raise invalid(Fault("cursor", cursor, "bad_cursor")) from e
+    if not name.isprintable():
+        raise invalid(Fault("cursor", cursor, "bad_cursor"))
+    return name

@@ -86,9 +86,9 @@ class CabinetRoute(APIRoute):
                 actor=caller.name,
                 role=caller.role.value,
                 operation=self.operation_id or self.name,
-                point=request.path_params.get("code"),
+                point=request.path_params.get("code") or getattr(request.state, "point", None),
                 status=status,
-                detail=request.url.query,
+                detail=_detail(request),
                 client=request.client.host if request.client else None,
             )
 
@@ -97,3 +97,9 @@ class FileRoute(CabinetRoute):
     """The same for an operation that takes a file."""
 
     request_class = FileRequest
+
+
+def _detail(request: Request) -> str:
+    """What was asked beside the point: what else the address names, and the query."""
+    names = [f"{name}={value}" for name, value in request.path_params.items() if name != "code"]
+    return "&".join([*names, *filter(None, [request.url.query])])

@@ -83,6 +83,11 @@ KINDS: Mapping[str, Kind] = {
             "точка учёта {point} этому токену не видна; список видимых даёт GET /api/v1/points",
         ),
     ),
+    "no_such_thing": Kind(
+        404,
+        Text("There is no such thing in the fleet", "Такого в хозяйстве нет"),
+        Text("{reason}", "{reason}"),
+    ),
     "method_not_allowed": Kind(
         405,
         Text("Method not allowed", "Метод не поддерживается"),
@@ -133,6 +138,22 @@ KINDS: Mapping[str, Kind] = {
             "у показаний за {taken_at} уже есть {most} фотографий; ничего не сохранено",
         ),
     ),
+    "contract_over": Kind(
+        409,
+        Text("The contract is over", "Договор не действует"),
+        Text(
+            "the contract at {point} is not in force now; what was read during it can still be seen",
+            "договор по точке {point} сейчас не действует; показания за время договора остаются доступны",
+        ),
+    ),
+    "wrong_state": Kind(
+        409,
+        Text("The request has moved on", "Состояние запроса уже другое"),
+        Text(
+            "request {number} is {state}; from there it can only become: {moves}",
+            "запрос {number} в состоянии {state}; дальше возможно только: {moves}",
+        ),
+    ),
     "unsupported_media_type": Kind(
         415,
         Text("The body is of another type", "Тело запроса другого типа"),
@@ -163,6 +184,30 @@ KINDS: Mapping[str, Kind] = {
         429,
         Text("Too many requests", "Слишком много запросов"),
         Text("try again in {seconds} s", "повторите через {seconds} с"),
+    ),
+    "asked_too_often": Kind(
+        429,
+        Text("Too many readings were asked for", "Слишком много запросов показаний"),
+        Text(
+            "{most} readings were asked for in 24 hours; the next can be asked for in {seconds} s",
+            "за сутки уже запрошено {most} показаний; следующее можно запросить через {seconds} с",
+        ),
+    ),
+    "asked_too_much": Kind(
+        429,
+        Text("Too many readings are being taken", "Слишком много незавершённых запросов показаний"),
+        Text(
+            "{most} of your requests are open; wait for one to end, or try again in {seconds} s",
+            "не завершено {most} ваших запросов; дождитесь ответа или повторите через {seconds} с",
+        ),
+    ),
+    "too_many_streams": Kind(
+        429,
+        Text("Too many streams are open", "Открыто слишком много потоков событий"),
+        Text(
+            "close one of your {most} streams of events, or try again in {seconds} s",
+            "закройте один из {most} потоков событий или повторите через {seconds} с",
+        ),
     ),
     "internal": Kind(
         500,

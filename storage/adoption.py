@@ -62,9 +62,15 @@ class _Heard:
 
 
 async def adopt(
-    database: Database, parse: Parse, models: Models, wish: Adoption, *, author: str | None = None
+    database: Database,
+    parse: Parse,
+    models: Models,
+    wish: Adoption,
+    *,
+    author: str | None = None,
+    most: int | None = None,
 ) -> Adopted:
-    """Add the meter, put it up at the point and replay its quarantined readings.
+    """Add the meter, put it up at the point and replay its quarantined readings (with `most`, about so many pieces).
 
     The fleet is changed first, in one transaction: repeat the command when the replay was broken off. Raises NotFound
     (no such point, nothing heard of the meter), Misconfigured or FleetConflict; then nothing was changed.
@@ -82,7 +88,7 @@ async def adopt(
         )
     async with database.connection() as conn:
         changed = await _enter(conn, models, wish, gateway, since.astimezone(UTC), author)
-    return Adopted(gateway, since, changed, await replay(database, parse, Which(meter=wish.serial)))
+    return Adopted(gateway, since, changed, await replay(database, parse, Which(meter=wish.serial), most=most))
 
 
 async def _listen(database: Database, parse: Parse, serial: str) -> _Heard:

@@ -51,7 +51,10 @@ _Conn = psycopg.AsyncConnection[Any]
 
 @dataclass(slots=True)
 class Replayed:
-    """What became of the pieces: how many were tried and left, their readings by fate, and why the others stay."""
+    """What became of the pieces: how many were tried and left, their readings by fate, and why the others stay.
+
+    `upto` is the number of the last one when more are chosen than were to be tried, None when all were.
+    """
 
     tried: int = 0
     left: int = 0
@@ -59,6 +62,7 @@ class Replayed:
     fates: Counter[Fate] = field(default_factory=Counter)
     intervals: int = 0
     stay: Counter[str] = field(default_factory=Counter)
+    upto: int | None = None
 
     def add(self, other: Replayed) -> None:
         self.tried += other.tried
@@ -69,19 +73,24 @@ class Replayed:
         self.stay += other.stay
 
 
-async def replay(database: Database, parse: Parse, which: Which, *, rows: int = ROWS) -> Replayed:
+async def replay(
+    database: Database, parse: Parse, which: Which, *, rows: int = ROWS, after: int = 0, most: int | None = None
+) -> Replayed:
     """Try everything that is chosen and lies in quarantine now, oldest first, in transactions of bounded size.
 
+    With `most` it stops once so many were tried; what is left has numbers above `upto`, which is the next `after`.
     Raises StoreUnavailable when the database stays away; what was brought in until then is in.
     """
     said = Replayed()
     async with database.connection() as conn:
         [[last]] = await (await conn.execute(_LAST)).fetchall()
-    after = 0
     while True:
         async with database.connection() as conn:
             held = await held_pieces(conn, which, after=after, last=last, rows=rows)
         if not held:
+            return said
+        if most is not None and said.tried >= most:
+            said.upto = after
             return said
         said.add(await _stubbornly(database, parse, held))
         after = held[-1].id

@@ -14,10 +14,10 @@ import pytest
 
 from api.app import create_app
 from api.cli import serving
-from api.context import ApiSettings
+from api.context import ApiSettings, Knowledge, ModelFacts
 from ingest.delivery import Contact, Delivery
 from ingest.intake import Intake
-from ingest.model import Reading, Source
+from ingest.model import Reading, RegisterSpec, Source
 from storage.database import Database
 from storage.readings import PostgresStore
 
@@ -123,11 +123,26 @@ def settings() -> ApiSettings:
 
 
 @pytest.fixture
-async def house(database: Database, settings: ApiSettings) -> AsyncIterator[House]:
+def knowledge() -> Knowledge:
+    """What the served application is told of devices."""
+    registers = (RegisterSpec("1.8.0", 6, 2, Decimal(20)), RegisterSpec("3.8.0", 6, 2, Decimal(20)))
+    facts = ModelFacts("Eastron", "SDM630", "modbus", "its protocol, table 3", registers)
+    return Knowledge({"sdm630": facts}, parse=parse_own)
+
+
+def parse_own(topic: str, payload: bytes, received_at: datetime) -> Delivery:
+    """Messages of a meter and the value of 1.8.0, after a topic that ends in the gateway."""
+    serial, value = payload.decode().split()
+    reading = Reading(serial, "1.8.0", received_at, Decimal(value))
+    return Delivery(f"mqtt:{topic}", [reading], gateway=topic.rsplit("/", 1)[1], raw=payload)
+
+
+@pytest.fixture
+async def house(database: Database, settings: ApiSettings, knowledge: Knowledge) -> AsyncIterator[House]:
     """The furnished house, served on a free loopback port."""
     await furnish(database)
     intake = Intake(PostgresStore(database))
-    app = create_app(database, intake, settings=settings)
+    app = create_app(database, intake, settings=settings, knowledge=knowledge)
     async with (
         serving(app, "127.0.0.1", 0) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,

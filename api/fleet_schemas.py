@@ -1,0 +1,315 @@
+"""The JSON of the fleet for engineers: what there is. What engineers send is in `api.fleet_inputs`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.fields import CHANNEL, DecimalText, Output
+from api.schemas import Contact
+
+Values = dict[str, DecimalText]
+"""Register values by channel."""
+
+
+class RegisterOut(Output):
+    """One register. `digits` before the point (null: unknown), `max_rate` in units an hour (null: not told)."""
+
+    channel: str = Field(pattern=CHANNEL, examples=["1.8.0"])
+    unit: str = Field(examples=["kWh"])
+    digits: int | None
+    decimals: int
+    max_rate: DecimalText | None
+
+
+class ModelOut(Output):
+    """One meter model of the catalogue; `source` says where its facts are from."""
+
+    name: str = Field(examples=["eastron-sdm630"])
+    manufacturer: str
+    title: str
+    speaks: str = Field(examples=["modbus"])
+    source: str
+    registers: list[RegisterOut]
+
+
+class ModelsOut(Output):
+    """The whole catalogue."""
+
+    items: list[ModelOut]
+
+
+class LineOut(Output):
+    """One wire or socket. Passwords among its options are stars; `meters` are asked over it."""
+
+    name: str
+    kind: str = Field(examples=["modbus-tcp"])
+    address: str = Field(examples=["10.0.0.7:502"])
+    options: dict[str, Any]
+    meters: int
+
+
+class LinesPage(Output):
+    """Lines in the order of their names; `next` is the cursor of the next page, null on the last."""
+
+    items: list[LineOut]
+    next: str | None
+
+
+class MeterSummary(Output):
+    """A meter, how it is reached (a line with an address, a gateway, or people), and where it stands now."""
+
+    serial: str = Field(examples=["SDM630-0001"])
+    model: str
+    line: str | None
+    address: str | None
+    gateway: str | None
+    period: str = Field(description="how often it is asked", examples=["30m"])
+    point: str | None
+    contact: Contact
+
+
+class MetersPage(Output):
+    """Meters in the order of their serial numbers; `next` is the cursor of the next page, null on the last."""
+
+    items: list[MeterSummary]
+    next: str | None
+
+
+class InstallationOut(Output):
+    """Which meter stood where, [since, until), with its ratios and what it showed when it was put up and taken down."""
+
+    point: str
+    meter: str
+    since: datetime
+    until: datetime | None
+    ct: DecimalText
+    vt: DecimalText
+    ratio: DecimalText
+    opening: Values
+    closing: Values
+
+
+class MeterCard(MeterSummary):
+    """A meter whole. Passwords among the options of its sessions are stars."""
+
+    options: dict[str, Any]
+    registers: list[RegisterOut]
+    installations: list[InstallationOut] = Field(description="every one it ever had, the first one first")
+
+
+class ContractOut(Output):
+    """Whose readings of the point are whose, over [since, until)."""
+
+    consumer: str
+    since: datetime
+    until: datetime | None
+
+
+class PointHistory(Output):
+    """Every meter that stood at a point and every contract for it, the first ones first."""
+
+    point: str
+    zone: str
+    installations: list[InstallationOut]
+    contracts: list[ContractOut]
+
+
+class ChangeOut(Output):
+    """One field, as people read it; null stands for nothing."""
+
+    field: str
+    old: str | None
+    new: str | None
+
+
+class ItemOut(Output):
+    """One thing that is (or would be) added or changed."""
+
+    kind: str = Field(examples=["meter"])
+    name: str
+    added: bool
+    changes: list[ChangeOut]
+
+
+class AbsentOut(Output):
+    """Stored things that the file does not name, and that are left alone: how many, and the first of their names."""
+
+    kind: str
+    count: int
+    names: list[str]
+
+
+class DifferenceOut(Output):
+    """What became different, or with `dry_run` would become. `text` is the same for people."""
+
+    dry_run: bool
+    added: int
+    changed: int
+    unchanged: int
+    items: list[ItemOut]
+    absent: list[AbsentOut]
+    text: str
+
+
+class HistoryChange(Output):
+    """The installation that ended and the one that began at the same instant."""
+
+    ended: InstallationOut
+    begun: InstallationOut
+
+
+class TestValue(Output):
+    """What one register showed."""
+
+    channel: str = Field(pattern=CHANNEL, examples=["1.8.0"])
+    value: DecimalText
+    unit: str
+
+
+class TestRead(Output):
+    """A reading asked for by an engineer. While it is `queued` or `polling` there are no values yet.
+
+    `manual`: the meter is on no line, nobody can ask it. `failure` is a stable code, `detail` says more.
+    """
+
+    __test__ = False
+
+    id: int
+    meter: str
+    line: str | None
+    state: Literal["queued", "polling", "manual", "done", "failed"]
+    asked_at: datetime
+    asked_by: str
+    finished_at: datetime | None
+    read_at: datetime | None
+    failure: str | None
+    detail: str | None
+    values: list[TestValue]
+
+
+class PieceOut(Output):
+    """Something that came and could not become a reading: from where, why, and how often between first and last."""
+
+    id: int
+    origin: str = Field(examples=["mqtt:amr/v1/gw-7/data"])
+    reason: str = Field(examples=["unknown_meter"])
+    detail: str
+    meter: str | None
+    channel: str | None
+    first_at: datetime
+    last_at: datetime
+    times: int
+    size: int = Field(description="bytes of what came")
+
+
+class PieceCard(PieceOut):
+    """The same with what came: as text (what is not UTF-8 escaped), and byte for byte."""
+
+    text: str
+    raw: str = Field(description="base64")
+
+
+class ReasonSum(Output):
+    """All pieces of one reason."""
+
+    reason: str
+    rows: int
+    times: int
+    first_at: datetime
+    last_at: datetime
+
+
+class RoomOut(Output):
+    """How full the quarantine is; `share` is 1 at the nearer of the two limits."""
+
+    rows: int
+    bytes: int
+    most_rows: int
+    most_bytes: int
+    share: DecimalText
+
+
+class UnkeptOut(Output):
+    """What came by one road for one reason while the quarantine was full, and was only counted."""
+
+    road: str
+    reason: str
+    times: int
+    first_at: datetime
+    last_at: datetime
+    last_origin: str
+
+
+class QuarantinePage(Output):
+    """Pieces, the last seen first; how much there is of each reason; and how much room is left."""
+
+    items: list[PieceOut]
+    next: str | None
+    reasons: list[ReasonSum]
+    room: RoomOut
+    unkept: list[UnkeptOut]
+
+
+class ReplayedOut(Output):
+    """What became of the pieces. `stay` counts by reason what is still wrong with the others.
+
+    `next` (null: all were tried) is where the same choice goes on: send it as `after`.
+    """
+
+    tried: int
+    left: int
+    stored: int
+    repeated: int
+    superseded: int
+    suspect: int
+    intervals: int
+    stay: dict[str, int]
+    next: int | None
+
+
+class DroppedOut(Output):
+    """How many pieces were thrown away; `more` are chosen and still there."""
+
+    dropped: int
+    more: bool
+
+
+class StrangerValue(TestValue):
+    """What a meter said last of one register."""
+
+    taken_at: datetime
+
+
+class StrangerOut(Output):
+    """A meter that speaks and is not let in. `known`: it is in the fleet, and belongs to the gateway `owner`."""
+
+    meter: str
+    known: bool
+    owner: str | None
+    gateways: list[str]
+    origins: list[str]
+    pieces: int
+    times: int
+    first_at: datetime
+    last_at: datetime
+    values: list[StrangerValue]
+
+
+class Strangers(Output):
+    """Meters with pieces in quarantine, the last heard first."""
+
+    items: list[StrangerOut]
+
+
+class AdoptedOut(Output):
+    """`changed` is false when the meter stood there already and only its readings came in."""
+
+    meter: str
+    point: str
+    gateway: str | None
+    since: datetime
+    changed: bool
+    replayed: ReplayedOut
