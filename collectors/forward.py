@@ -143,7 +143,7 @@ class Forwarder:
         try:
             await connection.open()
             self.connected.set()
-            log.info("forwarding to %s as gateway %r, %s", self.broker, self.gateway, self._waiting())
+            log.info("%s: forwarding for gateway %r, %s", self.broker, self.gateway, self._waiting())
             await self._send(connection)
         except AmrError as error:
             return error

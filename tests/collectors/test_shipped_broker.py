@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collectors.broker import Broker
+from collectors.confirmation import confirmation, confirmed_topic
 from collectors.format_cli import as_lines
 from collectors.format_file import parse_format
 from collectors.formats_in_use import Formats
@@ -19,29 +19,18 @@ from collectors.frames import Publish
 from collectors.mqtt import Connection
 from collectors.payload import Message
 from collectors.probe import probe
+from ingest.errors import Refused
 from simulators.mosquitto import Mosquitto
 from tests.collectors.push_rig import FILTERS, FORMATS, until
+from tests.collectors.shipped import shipped_settings
 
 ROOT = Path(__file__).parents[2]
-OURS = ("listener", "password_file", "acl_file", "persistence_location")
 
 
 @pytest.fixture
 def shipped() -> Iterator[str]:
-    """Our mosquitto.conf with the paths and the port of a test, and two users."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        passwords, rules = folder / "passwords", folder / "acl"
-        passwords.touch()
-        for user in ("amr", "tp-101"):
-            subprocess.run(["mosquitto_passwd", "-b", passwords, user, "secret"], check=True, timeout=10)
-        rules.write_text((ROOT / "deploy/mosquitto.acl.example").read_text())
-        for file in (passwords, rules):
-            file.chmod(0o644)
-        lines = (ROOT / "deploy/mosquitto.conf").read_text().splitlines()
-        kept = [line for line in lines if not line.startswith(OURS)]
-        yield "\n".join([*kept, f"password_file {passwords}", f"acl_file {rules}"])
+    with shipped_settings("amr", "tp-101") as settings:
+        yield settings
 
 
 async def test_the_shipped_settings_keep_what_an_absent_ingest_misses(shipped: str) -> None:
@@ -67,6 +56,29 @@ async def test_the_shipped_rules_let_a_gateway_write_its_own_topic_only(shipped:
         await gateway.close()
         await ingest.close()
     assert [(one.topic, one.payload) for one in heard] == [("amr/v1/tp-101/readings", b"its own")]
+
+
+async def test_the_shipped_rules_let_a_gateway_hear_its_own_confirmations_only(shipped: str) -> None:
+    heard: list[Publish] = []
+    async with Mosquitto(shipped) as mosquitto:
+        broker = Broker("127.0.0.1", mosquitto.port, client_id="edge", username="tp-101", password="secret")
+        edge = Connection(broker, {confirmed_topic("+"): 1}, lambda _, messages: heard.extend(messages))
+        own = Connection(
+            replace(broker, client_id="own"),
+            {confirmed_topic("tp-101"): 1},
+            lambda _, messages: heard.extend(messages),
+        )
+        with contextlib.suppress(Refused):  # some versions refuse the subscription, some what comes through it
+            await edge.open()
+        await own.open()
+        ingest = Connection(replace(broker, client_id="ingest", username="amr"), {}, lambda _, messages: None)
+        await ingest.open()
+        await ingest.publish(*confirmation("tp-102", ["a"]))
+        await ingest.publish(*confirmation("tp-101", ["b"]))
+        await until(lambda: bool(heard))
+        for one in (edge, own, ingest):
+            await one.close()
+    assert {one.payload for one in heard} == {b'{"ids": ["b"]}'}
 
 
 def test_the_manuals_format_is_read_as_the_manual_says() -> None:
