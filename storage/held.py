@@ -68,7 +68,7 @@ class Understanding:
             return whole
         readings = [one for one in whole.readings if _stands_for(piece, one.meter, one.channel)]
         rejects = [one for one in whole.rejects if _stands_for(piece, one.meter, one.channel)]
-        return replace(whole, readings=readings, rejects=rejects) if readings or rejects else whole
+        return whole._replace(readings=readings, rejects=rejects) if readings or rejects else whole
 
     def whole(self, held: Held) -> Delivery:
         """The piece as a delivery. A value without a time of its own is of the instant the piece first came."""
@@ -91,8 +91,8 @@ class Understanding:
             # Whoever sent such a text himself gets no more by it: its gateway is the topic's, its source a machine's.
             written = _written(piece)
             readings = [replace(one, source=Source.AUTOMATIC) for one in written.readings]
-            return replace(parsed, readings=readings, rejects=written.rejects, raw=raw)
-        return replace(parsed, origin=piece.origin, contacts=(), raw=raw)
+            return parsed._replace(readings=readings, rejects=written.rejects, raw=raw)
+        return parsed._replace(origin=piece.origin, contacts=(), raw=raw)
 
 
 def _written(piece: Piece) -> Delivery:

@@ -95,3 +95,47 @@ async def test_a_meter_that_moved_to_a_gateway_is_heard_through_it(database: Dat
     assert await contact(database, "m1") is None
     await deliver(database, "m1", at=now, now=now)
     assert await contact(database, "m1") == Contacted(now, now, None, None, 0)
+
+
+async def test_many_attempts_of_one_batch_are_noted_in_their_order(database: Database) -> None:
+    await install(database, "m1", REGISTERS)
+    await install(database, "m2", REGISTERS)
+    now = datetime.now(UTC)
+    attempts = [
+        Contact("m1", now - 3 * HOUR),
+        Contact("m2", now - 2 * HOUR, "timeout", "silent"),
+        Contact("m1", now - HOUR, "line_down", "gone"),
+        Contact("m1", now, "timeout", "silent"),
+        Contact("unknown", now),
+    ]
+    await Intake(PostgresStore(database)).accept(Delivery("line:l", contacts=tuple(reversed(attempts))))
+    assert await contact(database, "m1") == Contacted(now, now - 3 * HOUR, "timeout", "silent", 2)
+    assert await contact(database, "m2") == Contacted(now - 2 * HOUR, None, "timeout", "silent", 1)
+
+
+async def test_a_swapped_meter_is_an_event_once_for_each_stranger(database: Database) -> None:
+    await install(database, "m1", REGISTERS)
+    intake, now = Intake(PostgresStore(database)), datetime.now(UTC)
+
+    async def tell(minutes: int, failure: str | None, detail: str | None = None) -> list[tuple[str, str, str]]:
+        at = now + timedelta(minutes=minutes)
+        await intake.accept(Delivery("modbus:l/1", contacts=[Contact("m1", at, failure, detail)]))
+        return await events(database)
+
+    first = ("m1", "MP-m1", "it says it is 7")
+    assert await tell(0, "swapped_meter", "it says it is 7") == [first]
+    assert await tell(1, "timeout", "silent") == [first]
+    assert await tell(2, "swapped_meter", "it says it is 7") == [first]
+    assert len(await tell(3, "swapped_meter", "it says it is 8")) == 2
+    assert len(await tell(4, None)) == 2
+    assert len(await tell(5, "swapped_meter", "it says it is 7")) == 3
+
+
+async def events(database: Database) -> list[tuple[str, str, str]]:
+    """(meter, point, detail) of every swapped meter told of, oldest first."""
+    async with database.connection() as conn:
+        found = await conn.execute(
+            "SELECT m.serial, p.code, e.detail ->> 'detail' FROM event e JOIN meter m ON m.id = e.meter_id"
+            " JOIN point p ON p.id = e.point_id WHERE e.kind = 'swapped_meter' ORDER BY e.id"
+        )
+        return [(meter, point, detail) for meter, point, detail in await found.fetchall()]
