@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from collectors.clock import Clock
-from collectors.link import Answer, Door, LineDown, Link, Quick, Silent, Spare
+from collectors.link import Answer, Door, LineDown, Link, Polyglot, Quick, Silent, Spare
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of, quick_delivery
 from collectors.schedule import SPREAD, phase
@@ -78,7 +78,8 @@ class Owner:
             known = self._turns.of(serial)
             if known is None or known.meter != meter:
                 offset = phase(serial, self._spread, meter.period)
-                origin = f"modbus:{self.line.name}/{meter.address}"
+                spoken = self._link.protocol(meter) if isinstance(self._link, Polyglot) else "modbus"
+                origin = f"{spoken}:{self.line.name}/{meter.address}"
                 self._turns.add(Turn(meter, origin, now, offset, Health(self._patience, self._rng)))
         self._woken.set()
 

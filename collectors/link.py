@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ingest.delivery import Delivery, Outcome, Reject
 from ingest.errors import AmrError, Unreachable
@@ -80,6 +80,15 @@ class Link(Protocol):
 
         `wanted` gives the next meter, None to end it; `took` is called with each answer. The error of a poll ends it.
         """
+        ...
+
+
+@runtime_checkable
+class Polyglot(Protocol):
+    """A link over which more than Modbus is spoken."""
+
+    def protocol(self, meter: Polled) -> str:
+        """What this meter speaks, as its deliveries name it: modbus, mercury-230 …"""
         ...
 
 

@@ -50,6 +50,11 @@ class SerialLink:
         self._now = now
         self._known: dict[str, tuple[Known, _Speaker]] = {}
 
+    def protocol(self, meter: Polled) -> str:
+        """What a meter speaks; Modbus of a model nobody knows, which is then told by its polls."""
+        model = self.catalog.serial.get(meter.model)
+        return "modbus" if model is None else model.tongue.value
+
     async def open(self) -> None:
         """Connect, and let the line settle."""
         await self._bus.open()

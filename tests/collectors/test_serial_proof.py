@@ -265,6 +265,9 @@ async def test_ten_mercury_and_ten_modbus_meters_share_a_line() -> None:
         got = {reading.channel: reading.value for reading in door.polls(serial)[0].readings}
         assert got["1.8.0"] == unit.meter.values(AT)["1.8.0"]
     assert [contact.failure for meter in meters for contact in door.contacts(meter.serial)] == [None] * 20
+    spoken = {"mercury-230": "mercury-230", "mercury-206": "mercury-206", "eastron-sdm120": "modbus"}
+    for meter in meters:
+        assert door.polls(meter.serial)[0].origin == f"{spoken[meter.model]}:tp-7/{meter.address}"
 
 
 def test_settings_of_every_serial_kind() -> None:
