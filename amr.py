@@ -336,7 +336,7 @@ async def collecting(
             async for _ in fleet_changes(database):
                 try:
                     async with database.connection() as conn:
-                        polled = await polled_lines(conn)
+                        polled = [one for one in await polled_lines(conn) if settings.may_poll(one.line.name)]
                 except StoreUnavailable as error:  # its followers notice too, and look again
                     log.warning("the fleet is not read anew: %s", error)
                     continue

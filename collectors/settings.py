@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -52,6 +53,9 @@ class CollectorSettings(BaseSettings):
     formats: str = Field(default=OWN, description="MQTT formats understood, by name, separated by commas")
     formats_folder: Path | None = Field(default=None, description="Folder with MQTT formats of your own")
     catalog: Path | None = Field(default=None, description="Folder of your own meter models, beside the shipped ones")
+    lines: str = Field(
+        default="*", description="Lines this collector may poll: names or patterns like tp-1*, with commas; or none"
+    )
     spool: Path | None = Field(
         default=None, description="Folder where polls wait for an absent database; none: spool in AMR_DATA"
     )
@@ -66,6 +70,10 @@ class CollectorSettings(BaseSettings):
     backfill_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of a line's spare time for asking meters' memories; 0: never"
     )
+
+    def may_poll(self, line: str) -> bool:
+        """Whether this collector is one of those that reach the line."""
+        return any(fnmatchcase(line, name.strip()) for name in self.lines.split(",") if self.lines != "none")
 
     @property
     def format_names(self) -> list[str]:
