@@ -13,13 +13,14 @@ from api.answers import SAID, json_answer, plain
 from api.billing import billing_json
 from api.context import Context, Here
 from api.doorkeeper import Caller, Role
+from api.entry_schemas import Submission, Submitted
 from api.faults import Fault
 from api.language import language_of
 from api.once import IdempotencyKey, once
 from api.problems import Problem, invalid
+from api.reading_requests import answer_with
 from api.responses import errors
 from api.route import CabinetRoute
-from api.schemas import Submission, Submitted
 from api.texts import REASONS, Language
 from ingest.channel import is_counter, unit_of
 from ingest.delivery import Delivery, Fate, Outcome, Verdict
@@ -76,6 +77,7 @@ async def _submit(code: str, submission: Submission, language: Language, here: C
     outcome = await here.intake.accept(Delivery(f"api:{caller.name}", readings), doubtful=submission.confirm)
     values = _values(readings, outcome.verdicts, language)
     _refuse_doubtful(outcome, values)
+    answered = await _answer_requests(here, caller, code, submission.taken_at)
     answer = {
         "point": code,
         "meter": meter.meter,
@@ -84,9 +86,18 @@ async def _submit(code: str, submission: Submission, language: Language, here: C
         "author": caller.author,
         "values": values,
         "billing": billing_json(here, seen.point, language),
+        "answered_requests": answered,
     }
     repeated = all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts)
     return json_answer(answer, 200 if repeated else 201, SAID)
+
+
+async def _answer_requests(here: Context, caller: Caller, code: str, taken_at: datetime) -> list[int]:
+    """What staff read at a meter answers whoever asked for it; typed in again, it does so if it did not before."""
+    if not caller.staff:
+        return []
+    async with here.page() as conn:
+        return await answer_with(conn, caller, code, taken_at)
 
 
 def _check_contract(seen: Seen, taken_at: datetime) -> None:

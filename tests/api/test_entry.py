@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.schemas import ReadingsPage, Submitted
+from api.entry_schemas import Submitted
+from api.schemas import ReadingsPage
 from api.service_schemas import ProblemOut
 from tests.api.conftest import START, House, bearer, daily
 
