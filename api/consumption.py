@@ -89,7 +89,7 @@ async def consumption_of(
     seen = await see(conn, caller, code)
     zone = seen.point.tz
     asked = make_range(query.since, query.until, zone)
-    _check_step(asked, step, query.gaps, most)
+    check_step(asked, step, query.gaps, most)
     parts = visible(seen, asked)
     computed = [await _amounts(conn, code, query, part, zone) for part in parts]
     if not any(item.known for item in computed):
@@ -151,7 +151,8 @@ def amount_json(amount: Amount, zone: ZoneInfo) -> dict[str, object]:
     }
 
 
-def _check_step(asked: Range, step: Step, gaps: Gaps, most: int) -> None:
+def check_step(asked: Range, step: Step, gaps: Gaps, most: int) -> None:
+    """Raise the 422 for a step that is longer than the range, or cuts it into more than `most` intervals."""
     if gaps == "substitute" and step is not Step.MONTH:
         raise invalid(Fault("gaps", gaps, "months_only"))
     length = asked.until - asked.since

@@ -47,26 +47,26 @@ async def xlsx_file(
                 raise invalid(Fault("format", "xlsx", "too_many_rows", most=MOST_ROWS))
             await asyncio.to_thread(_append, sheet, batch)
     except BaseException:
-        _forget(book)
+        forget(book)
         raise
     async for piece in saved(book):
         yield piece
 
 
-def open_sheet(book: Workbook, columns: Sequence[Column], title: str) -> Any:
-    """A sheet whose first row stays in sight."""
+def open_sheet(book: Workbook, columns: Sequence[Column], title: str, *, head: int = 1) -> Any:
+    """A sheet whose first `head` rows stay in sight."""
     sheet: Any = book.create_sheet(title)
-    sheet.freeze_panes = "A2"
+    sheet.freeze_panes = f"A{head + 1}"
     for number, column in enumerate(columns, 1):
         sheet.column_dimensions[get_column_letter(number)].width = column.width
     return sheet
 
 
-def heading_cell(sheet: Any, text: str) -> Any:
+def heading_cell(sheet: Any, text: str, *, wrap: bool = True) -> Any:
     """A bold text."""
     cell = text_cell(sheet, text)
     cell.font = Font(bold=True)
-    cell.alignment = Alignment(wrap_text=True, vertical="top")
+    cell.alignment = Alignment(wrap_text=wrap, vertical="top")
     return cell
 
 
@@ -77,15 +77,17 @@ def text_cell(sheet: Any, text: str) -> Any:
     return cell
 
 
-def any_cell(sheet: Any, cell: Cell) -> Any:
-    """A cell of any kind; numbers as exact as a spreadsheet holds them, instants as text with their offset."""
+def any_cell(sheet: Any, cell: Cell, *, styled: bool = False) -> Any:
+    """A cell of any kind; numbers as exact as a spreadsheet holds them, instants as text with their offset.
+
+    Only a `styled` one is always an object that can be given a style.
+    """
     if isinstance(cell, str):
         return text_cell(sheet, cell)
-    if isinstance(cell, datetime):
-        return cell.isoformat()
     if isinstance(cell, Decimal) and len(cell.normalize().as_tuple().digits) > _EXACT_DIGITS:
         return text_cell(sheet, plain(cell))
-    return cell
+    value: Any = cell.isoformat() if isinstance(cell, datetime) else cell
+    return WriteOnlyCell(sheet, value=value) if styled else value
 
 
 def _append(sheet: Any, batch: Sequence[Sequence[Cell]]) -> None:
@@ -101,8 +103,8 @@ async def saved(book: Workbook) -> AsyncIterator[bytes]:
             yield piece
 
 
-def _forget(book: Workbook) -> None:
-    """A workbook takes its temporary files away only when it is saved."""
+def forget(book: Workbook) -> None:
+    """Leave nothing of a workbook that will not be finished: only saving takes its temporary files away."""
     with tempfile.TemporaryFile() as file:
         book.save(file)
 

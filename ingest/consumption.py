@@ -24,7 +24,7 @@ from ingest.load_profile import Slot, with_profile
 from ingest.model import Quality, Source
 from ingest.places import Part, Places, part, places
 
-__all__ = ["Amount", "Boundary", "Counter", "Policy", "Slot", "Stretch", "consumption"]
+__all__ = ["Amount", "Boundary", "Counter", "Policy", "Slot", "Stretch", "chain_of", "consumption"]
 
 _WHOLE = Decimal("1.0000")
 _SHARE = Decimal("0.0001")
@@ -148,7 +148,7 @@ class _Counted:
     """The chain of one counter, and the places of the cuts in it."""
 
     def __init__(self, counter: Counter, stretch: Stretch, cuts: Sequence[int], limit: int, policy: Policy) -> None:
-        self.chain = _chain(counter, stretch, policy)
+        self.chain = chain_of(counter, stretch, policy)
         self.unsteady = counter.unsteady
         self.places: Places = places(
             self.chain, cuts, limit, counter.limits.modulus, distribute=policy.distribute
@@ -161,7 +161,8 @@ class _Counted:
         return found._replace(quality=Quality.SUSPECT, reasons=(*found.reasons, "unsteady"))
 
 
-def _chain(counter: Counter, stretch: Stretch, policy: Policy) -> Chain:
+def chain_of(counter: Counter, stretch: Stretch, policy: Policy) -> Chain:
+    """The readings of one counter that count, linked, with what was declared and what its load profile recorded."""
     declared = []
     if counter.opening is not None:
         declared.append(good(micros(stretch.since), counter.opening, Source.INSPECTION))

@@ -75,7 +75,13 @@ class Point:
         slots: Sequence[Slot] = (),
     ) -> list[Amount]:
         """Consumption between the cuts."""
-        stretches = [
+        return consumption(self.stretches(cuts, channel=channel, dense=dense, slots=slots), cuts, policy)
+
+    def stretches(
+        self, cuts: Sequence[datetime], *, channel: str = "1.8.0", dense: bool = False, slots: Sequence[Slot] = ()
+    ) -> list[Stretch]:
+        """What the cuts need of one channel, stay by stay."""
+        return [
             Stretch(
                 stay.serial,
                 stay.since,
@@ -85,7 +91,6 @@ class Point:
             )
             for stay in self.stays
         ]
-        return consumption(stretches, cuts, policy)
 
     def _members(self, serial: str, channel: str) -> list[str]:
         """The register of a channel, or the zones of a total without one."""
