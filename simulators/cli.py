@@ -16,6 +16,7 @@ from rich.table import Table
 from simulators.clock import Clock
 from simulators.mqtt import broker_address
 from simulators.street import RunningStreet, Street
+from simulators.street_fleet import street_text
 from simulators.table import StreetFileError, duration
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -29,6 +30,10 @@ def simulate(
     start: Annotated[str, typer.Option(help="ISO time with offset to start at; left out, now.")] = "",
     mqtt_url: Annotated[str, typer.Option(help="Broker for the gateways; left out, they publish nothing.")] = "",
     every: Annotated[str, typer.Option(help="How often gateways publish, in simulated time.")] = "30s",
+    fleet: Annotated[
+        Path | None, typer.Option(help="Write the fleet file of the running street here, for `amr fleet apply`.")
+    ] = None,
+    period: Annotated[str, typer.Option(help="How often that fleet is polled, like 30m or 1h.")] = "30m",
 ) -> None:
     """Run a street of simulated meters until Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
@@ -38,10 +43,11 @@ def simulate(
         described = Street.read(street) if street else Street.shipped()
         clock = Clock(datetime.fromisoformat(start) if start else None, speed)
         pause = duration(every)
+        duration(period)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     try:
-        _fastest_run(_run(described, clock, mqtt_url or None, pause))
+        _fastest_run(_run(described, clock, mqtt_url or None, pause, None if fleet is None else (fleet, period)))
     except StreetFileError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -56,14 +62,27 @@ def _fastest_run(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-async def _run(street: Street, clock: Clock, mqtt_url: str | None, every: timedelta) -> None:
+async def _run(
+    street: Street, clock: Clock, mqtt_url: str | None, every: timedelta, fleet: tuple[Path, str] | None
+) -> None:
     over = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends asyncio.run there
             asyncio.get_running_loop().add_signal_handler(name, over.set)
     async with street.start(clock, mqtt_url=mqtt_url, every=every) as running:
+        if fleet is not None:
+            _write_fleet(running, *fleet)
         _show(running, mqtt_url, every)
         await over.wait()
+
+
+def _write_fleet(running: RunningStreet, file: Path, period: str) -> None:
+    text = street_text(running.spec, running.clock.now(), period=period, addresses=running.addresses())
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StreetFileError(f"fleet file {file} cannot be written: {error.strerror}; give another path") from error
+    _console.print(f"its fleet: amr fleet apply {file}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(running: RunningStreet, mqtt_url: str | None, every: timedelta) -> None:

@@ -17,6 +17,8 @@ from simulators.meter import Meter
 
 BAD_COMMAND, INTERNAL, NO_RIGHT, NOT_OPEN = 1, 2, 3, 5
 SESSION = timedelta(seconds=240)
+MAKERS_OWN = (b"\x01" * 6, b"\x02" * 6)
+"""Passwords of levels 1 and 2 as they leave the works."""
 PHASES = {
     0: (("1.7.0", "21.7.0", "41.7.0", "61.7.0"), "0.01"),
     1: (("32.7.0", "52.7.0", "72.7.0"), "0.01"),
@@ -37,7 +39,7 @@ class Mercury230(Breakable):
         clock: Clock,
         scenario: Sequence[Fault] = (),
         *,
-        passwords: Sequence[bytes] = (b"\x01" * 6, b"\x02" * 6),
+        passwords: Sequence[bytes] = MAKERS_OWN,
         dated: bool = True,
         constant: int = 1000,
         ratios: tuple[int, int] = (1, 1),

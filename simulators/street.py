@@ -1,4 +1,4 @@
-"""A street of simulated meters running: Modbus servers, serial lines and gateways, as its TOML file describes.
+"""A street of simulated meters running: servers, serial lines and gateways, as its TOML file describes.
 
 street = Street.read(Path("street.toml"))
 async with street.start(Clock(), mqtt_url="mqtt://127.0.0.1:1883") as running:
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Self
 
 from simulators.clock import Clock
-from simulators.framing import RtuStation
 from simulators.layouts import layout_of
 from simulators.meter import Meter
 from simulators.modbus import ModbusServer
 from simulators.mqtt import Gateway, Publisher
 from simulators.serial_line import SerialLine
+from simulators.serial_models import SERIAL_MODELS, Device, Hanging, device_of
 from simulators.street_file import LineSpec, MeterSpec, StreetSpec, parse_street
 from simulators.table import StreetFileError
 from simulators.unit import Unit
@@ -32,12 +32,13 @@ _EVERY = timedelta(seconds=30)
 
 @dataclass(slots=True)
 class RunningStreet:
-    """What runs: the truth by serial number, the units whose faults can be switched, the wires and gateways."""
+    """What runs: the truth by serial number, the units and devices whose faults can be switched, wires and gateways."""
 
     clock: Clock
     spec: StreetSpec
     meters: dict[str, Meter] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
     lines: dict[str, ModbusServer | SerialLine] = field(default_factory=dict)
     gateways: dict[str, Gateway] = field(default_factory=dict)
 
@@ -92,16 +93,17 @@ class Street:
 
 
 async def _start_line(stack: AsyncExitStack, running: RunningStreet, line: LineSpec, hanging: list[MeterSpec]) -> None:
-    units: dict[int, Unit] = {}
+    on_wire = Hanging()
     for one in hanging:
-        assert one.model is not None
-        assert one.unit is not None
-        unit = Unit(one.meter, layout_of(one.model), running.clock, one.faults)
-        units[one.unit] = running.units[one.meter.serial] = unit
+        _hang_up(running, on_wire, one)
+    station = on_wire.station(line.baud)
     if line.kind == "pty":
-        running.lines[line.name] = await stack.enter_async_context(SerialLine(RtuStation(units), baud=line.baud))
+        running.lines[line.name] = await stack.enter_async_context(SerialLine(station(), baud=line.baud))
         return
-    server = ModbusServer(units, kind=line.kind, host=line.host, port=line.port)
+    if line.kind == "modbus-tcp":
+        server = ModbusServer(on_wire.units, host=line.host, port=line.port)
+    else:
+        server = ModbusServer(on_wire.units, kind="rtu-over-tcp", host=line.host, port=line.port, station=station)
     try:
         running.lines[line.name] = await stack.enter_async_context(server)
     except OSError as error:
@@ -109,6 +111,20 @@ async def _start_line(stack: AsyncExitStack, running: RunningStreet, line: LineS
             f"line {line.name}: {line.host}:{line.port} cannot be listened on ({error.strerror}); "
             "stop what holds it, or give port = 0 for a free one"
         ) from error
+
+
+def _hang_up(running: RunningStreet, on_wire: Hanging, one: MeterSpec) -> None:
+    assert one.model is not None
+    if one.unit is not None:
+        unit = Unit(one.meter, layout_of(one.model), running.clock, one.faults)
+        on_wire.units[one.unit] = running.units[one.meter.serial] = unit
+        return
+    assert one.address is not None
+    device = device_of(
+        SERIAL_MODELS[one.model], one.meter, running.clock, one.faults, one.address, one.password
+    )  # fmt: skip
+    running.devices[one.meter.serial] = device
+    on_wire.add(device, one.address)
 
 
 async def _start_gateways(

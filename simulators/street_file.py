@@ -4,20 +4,22 @@ Instants are TOML date-times with an offset, or strings like "+2h30m": that long
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from simulators.events import Event
 from simulators.faults import Fault
+from simulators.layout import Layout
 from simulators.layouts import layout_of
 from simulators.meter import EPOCH, Meter
 from simulators.scenario import event_of, fault_of
+from simulators.serial_models import SERIAL_MODELS, SerialModel, address_of
 from simulators.shape import load
 from simulators.table import StreetFileError, Table
 
-LINE_KINDS = ("modbus-tcp", "rtu-over-tcp", "pty")
+LINE_KINDS = ("modbus-tcp", "rtu-over-tcp", "serial-over-tcp", "pty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,10 @@ class LineSpec:
 
 @dataclass(frozen=True, slots=True)
 class MeterSpec:
-    """A meter and where it hangs: `line` and `unit`, or `gateway`."""
+    """A meter and where it hangs: `line` with a Modbus `unit` or an `address` of its own protocol, or `gateway`.
+
+    `password` is what it lets in with, None: its maker's own.
+    """
 
     meter: Meter
     model: str | None
@@ -41,6 +46,13 @@ class MeterSpec:
     unit: int | None
     gateway: str | None
     faults: tuple[Fault, ...]
+    address: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def bus_address(self) -> str | None:
+        """How it is asked on its line."""
+        return self.address if self.unit is None else str(self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +100,36 @@ def _meter(table: Table, start: datetime) -> MeterSpec:
         raise StreetFileError(f"{table.where}: give either line and unit, or gateway")
     if line is not None and model is None:
         raise StreetFileError(f"{table.where}: a meter on a line needs its model")
-    unit = table.number("unit", None, 1, 247) if line is not None else None
+    unit = address = password = None
+    if serial_model := SERIAL_MODELS.get(model or ""):
+        address, password = _address(table, serial, serial_model, line)
+    elif line is not None:
+        unit = table.number("unit", None, 1, 247)
     events = tuple(event_of(part, start) for part in table.tables("event"))
     faults = tuple(fault_of(part, start) for part in table.tables("fault"))
     if faults and line is None:
         raise StreetFileError(f"{table.where}: faults of the wire need a line; a gateway's meter has events only")
     meter = _built(table, serial, model, events, start)
     table.done()
-    return MeterSpec(meter, model, line, unit, gateway, faults)
+    return MeterSpec(meter, model, line, unit, gateway, faults, address, password)
+
+
+def _address(table: Table, serial: str, model: SerialModel, line: str | None) -> tuple[str, str | None]:
+    """The address, which is the serial number where a protocol has it so, and the password."""
+    if line is None:
+        raise StreetFileError(f"{table.where}: this model hangs on a line; give line, not gateway")
+    text = table.text("address", None if model.addressed == "one byte" else serial)
+    address = table.checked("address", lambda: address_of(model, text, serial))
+    password = table.text("password", "") or None
+    if password is not None and not (password.isascii() and password.isalnum() and 1 <= len(password) <= 32):
+        raise StreetFileError(f"{table.where}: password must be letters and digits")
+    if password is not None and model.addressed == "one byte" and len(password) != 6:
+        raise StreetFileError(f"{table.where}: the password of a Меркурий has six characters")
+    return address, password
 
 
 def _built(table: Table, serial: str, model: str | None, events: tuple[Event, ...], start: datetime) -> Meter:
-    layout = table.checked("model", lambda: layout_of(model)) if model else None
+    layout = table.checked("model", lambda: _model_of(model)) if model else None
     shape = table.text("shape", "a")
     facts: dict[str, Any] = {
         "shape": table.checked("shape", lambda: load(shape)),
@@ -117,15 +147,30 @@ def _built(table: Table, serial: str, model: str | None, events: tuple[Event, ..
     return table.checked("values", lambda: Meter(serial=serial, **facts))
 
 
+def _model_of(model: str) -> Layout | SerialModel:
+    """What is known of a model's register, whatever it speaks."""
+    if model in SERIAL_MODELS:
+        return SERIAL_MODELS[model]
+    try:
+        return layout_of(model)
+    except ValueError as error:
+        raise ValueError(f"{error}, {', '.join(sorted(SERIAL_MODELS))}") from error
+
+
 def _check_names(lines: tuple[LineSpec, ...], meters: tuple[MeterSpec, ...]) -> None:
     _unique("line name", [line.name for line in lines])
     _unique("serial", [spec.meter.serial for spec in meters])
-    _unique("line and unit", [f"{spec.line} {spec.unit}" for spec in meters if spec.line is not None])
-    known = {line.name for line in lines}
+    _unique("line and unit", [f"{spec.line} {spec.bus_address}" for spec in meters if spec.line is not None])
+    known = {line.name: line for line in lines}
     for spec in meters:
         if spec.line is not None and spec.line not in known:
             raise StreetFileError(
                 f"meter {spec.meter.serial}: line {spec.line!r} is not described; lines are: {', '.join(sorted(known))}"
+            )
+        if spec.address is not None and known[spec.line or ""].kind == "modbus-tcp":
+            raise StreetFileError(
+                f"meter {spec.meter.serial}: {spec.model} does not speak Modbus TCP; "
+                "give its line the kind serial-over-tcp or pty"
             )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import sys
+import tomllib
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -26,6 +27,8 @@ async def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
         str(file),
         "--speed=60",
         "--start=2026-11-20T00:00:00+04:00",
+        f"--fleet={tmp_path / 'fleet.toml'}",
+        "--period=1h",
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -39,6 +42,9 @@ async def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
             said += line.decode()
     port = re.search(r"127\.0\.0\.1:(\d+)", said)
     assert port is not None
+    fleet = tomllib.loads((tmp_path / "fleet.toml").read_text(encoding="utf-8"))
+    assert fleet["line"] == [{"name": "tcp", "kind": "modbus-tcp", "address": port[0]}]
+    assert [(one["serial"], one["address"], one["period"]) for one in fleet["meter"]] == [("1", "1", "1h")]
     reader, writer = await asyncio.open_connection("127.0.0.1", int(port[1]))
     writer.write(bytes.fromhex("0001 0000 0006 01 03 5000 0004"))
     assert len(await asyncio.wait_for(reader.readexactly(17), 10)) == 17
@@ -59,6 +65,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
         (["--start", "2026-11-20T00:00:00"], "no time zone"),
         (["--speed", "-1"], "factor -1"),
         (["--every", "soon"], "no duration"),
+        (["--period", "soon"], "no duration"),
     ]:
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 2

@@ -11,6 +11,8 @@ from simulators.street_file import parse_street
 from simulators.table import StreetFileError, duration
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
+BUS = '[[line]]\nname = "bus"\nkind = "serial-over-tcp"\n'
+MERCURY = '[[meter]]\nserial = "47000999"\nmodel = "mercury-234"\nline = "bus"\naddress = "5"\n'
 LINE = '[[line]]\nname = "tcp"\nkind = "modbus-tcp"\n'
 METER = '[[meter]]\nserial = "1"\nmodel = "abb-b23"\nline = "tcp"\nunit = 1\n'
 
@@ -20,6 +22,17 @@ def test_a_meter_takes_its_models_facts() -> None:
     assert (spec.meter.phases, spec.meter.resolution, spec.meter.digits) == (3, Decimal("0.01"), 8)
     assert spec.meter.start == {"1.8.0": Decimal("5.25")}
     assert spec.meter.shares == {"3.8.0": Decimal("0.3")}
+
+
+def test_meters_of_other_protocols_have_addresses_and_passwords() -> None:
+    single = '[[meter]]\nserial = "19531250"\nmodel = "mercury-206"\nline = "bus"\n'
+    iec = '[[meter]]\nserial = "00000201"\nmodel = "neva-mt3xx"\nline = "bus"\n'
+    three, one, neva = parse_street(BUS + MERCURY + 'password = "864209"\n' + single + iec, START).meters
+    assert (three.bus_address, three.password, three.unit) == ("5", "864209", None)
+    assert (three.meter.phases, three.meter.resolution) == (3, Decimal("0.001"))
+    assert (one.bus_address, one.password, one.meter.phases) == ("19531250", None, 1)
+    assert neva.bus_address == "00000201"
+    assert "864209" not in repr(three)
 
 
 def test_numbers_stay_exact() -> None:
@@ -59,7 +72,7 @@ fault = [{ kind = "late", seconds = 1.5, every = 3, begin = "+10m" }]
         ("speed = 3", "the file: unknown key 'speed'; remove it, or write one of: line, meter"),
         (LINE + "bauds = 3", "line tcp: unknown key 'bauds'.*baud"),
         (LINE + "port = 70000", "line tcp: port is 70000; it must be: a whole number from 0 to 65535"),
-        ('[[line]]\nname = "x"\nkind = "udp"', "line x: kind is 'udp'.*modbus-tcp, rtu-over-tcp, pty"),
+        ('[[line]]\nname = "x"\nkind = "udp"', "line x: kind is 'udp'.*modbus-tcp, rtu-over-tcp, serial-over-tcp, pty"),
         ('[[line]]\nkind = "pty"', "line 1: name is missing"),
         (LINE + LINE, "line name 'tcp' is given twice"),
         (LINE + METER + METER, "serial '1' is given twice"),
@@ -68,6 +81,14 @@ fault = [{ kind = "late", seconds = 1.5, every = 3, begin = "+10m" }]
         (LINE + METER.replace("abb-b23", "abb-x"), "meter 1: model: unknown meter model 'abb-x'; known are: abb-b23"),
         (LINE + METER.replace("unit = 1", "unit = 248"), "meter 1: unit is 248.*from 1 to 247"),
         (LINE + METER.replace("unit = 1", ""), "meter 1: unit is missing"),
+        (BUS + MERCURY.replace('address = "5"', ""), "meter 47000999: address is missing"),
+        (BUS + MERCURY.replace('"5"', '"241"'), "meter 47000999: address: '241' is no address; .* from 1 to 240"),
+        (BUS + MERCURY.replace("47000999", "A-1"), "meter A-1: address: serial 'A-1' is no Меркурий number"),
+        (BUS + MERCURY + 'password = "12345"', "the password of a Меркурий has six characters"),
+        (BUS + MERCURY + "unit = 5", "meter 47000999: unknown key 'unit'"),
+        (BUS + MERCURY + MERCURY.replace("47000999", "47000998"), "line and unit 'bus 5' is given twice"),
+        (BUS.replace("serial-over-tcp", "modbus-tcp") + MERCURY, "does not speak Modbus TCP"),
+        (MERCURY.replace('line = "bus"', 'gateway = "g"'), "this model hangs on a line"),
         (LINE + METER + 'gateway = "g"', "meter 1: give either line and unit, or gateway"),
         ('[[meter]]\nserial = "1"', "meter 1: give either"),
         (LINE + METER.replace('model = "abb-b23"', ""), "meter 1: a meter on a line needs its model"),
