@@ -12,6 +12,7 @@ from ingest.instants import micros, span
 from ingest.judge import REACH, intrinsic, limits_of
 from ingest.model import Quality, Reading, Source
 from ingest.people import PERSONS, settle_people
+from ingest.pile import Pile
 from ingest.settle import Fresh, Overrule, Row, leave, settle, written
 from ingest.store import BatchWork, Card, Change, Span
 from ingest.tracks import Tracks
@@ -62,11 +63,7 @@ class _Batch:
         self.work = work
         self.deliveries = deliveries
         self.received_at = received_at
-        self.readings: list[Reading] = []
-        self.delivered_by: list[Delivery] = []
-        for delivery in deliveries:
-            self.readings.extend(delivery.readings)
-            self.delivered_by.extend([delivery] * len(delivery.readings))
+        self.readings = Pile(deliveries)
         self.verdicts: dict[int, Verdict] = {}
         self.series: dict[tuple[int, tuple[Source, ...]], _Series] = {}
 
@@ -82,9 +79,8 @@ class _Batch:
 
     async def _append(self, tracks: Tracks) -> Sequence[int]:
         """Append what simply follows; gives the places of everything else."""
-        await tracks.prepare(self.work, self.readings)
-        gateways = [delivery.gateway for delivery in self.delivered_by]
-        found = tracks.append(self.readings, gateways, self.received_at)
+        await tracks.prepare(self.work, self.deliveries)
+        found = tracks.append(self.readings, self.received_at)
         if found.rows:
             moved = [(t.register_id, t.source, t.at, t.value, t.version) for t in found.tracks]
             await self.work.append(found.rows, moved, self.received_at)
@@ -119,7 +115,7 @@ class _Batch:
         for place in places:
             reading = self.readings[place]
             card = cards.get((reading.meter, reading.channel))
-            refusal = _refusal(reading, card, self.delivered_by[place].gateway, known_meters)
+            refusal = _refusal(reading, card, self.readings.delivery(place).gateway, known_meters)
             if card is None or refusal is not None:
                 code, detail = refusal or ("", "")
                 self.verdicts[place] = Verdict(Fate.QUARANTINED, Quality.SUSPECT, code=code, detail=detail)
@@ -193,7 +189,7 @@ class _Batch:
 
     async def _write_the_rest(self) -> None:
         refused = [
-            (self.delivered_by[place].origin, _reject(self.readings[place], self.delivered_by[place], verdict))
+            _refused(self.readings, place, verdict)
             for place, verdict in self.verdicts.items()
             if verdict.fate is Fate.QUARANTINED
         ]
@@ -261,6 +257,8 @@ def _foreign(meter: str, card: Card, gateway: str | None) -> tuple[str, str] | N
     return "foreign_meter", f"gateway {gateway!r} spoke for meter {meter!r}, which belongs to {owner}"
 
 
-def _reject(reading: Reading, delivery: Delivery, verdict: Verdict) -> Reject:
-    """A reading that goes to quarantine, raw or written out."""
-    return Reject(verdict.code, verdict.detail, kept_of(reading, delivery), reading.meter, reading.channel)
+def _refused(readings: Pile, place: int, verdict: Verdict) -> tuple[str, Reject]:
+    """A reading that goes to quarantine, raw or written out, with its origin."""
+    reading, delivery = readings[place], readings.delivery(place)
+    raw = kept_of(reading, delivery)
+    return delivery.origin, Reject(verdict.code, verdict.detail, raw, reading.meter, reading.channel)

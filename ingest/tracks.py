@@ -14,10 +14,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ingest.channel import MICRO, is_counter
+from ingest.delivery import Delivery
 from ingest.instants import EPOCH, micros, span
 from ingest.judge import DRIFT_TOLERANCE, FUTURE_TOLERANCE, HOUR, limits_of
 from ingest.model import Reading, Source
+from ingest.pile import Pile
 from ingest.store import Appended, BatchWork, Card, End
+from ingest.taken import Taken
 
 MOST = 250_000
 """Tracks remembered at most, with their names about 400 bytes each."""
@@ -72,18 +75,23 @@ class Tracks:
 
     def __init__(self) -> None:
         self._tracks: dict[Source, dict[Key, Track]] = {source: {} for source in MACHINES}
+        self._lanes: dict[str, dict[tuple[str, ...], tuple[Track, ...]]] = {}
+        """By meter, the tracks of all channels that its polls bring together."""
         self._fleet = -1
 
-    async def prepare(self, work: BatchWork, readings: Iterable[Reading]) -> None:
-        """Know the series of these readings as far as they are stored."""
+    async def prepare(self, work: BatchWork, deliveries: Iterable[Delivery]) -> None:
+        """Know the series of these deliveries as far as they are stored."""
         version = await work.fleet_version()
         if version != self._fleet or sum(map(len, self._tracks.values())) > MOST:
             for of_source in self._tracks.values():
                 of_source.clear()
+            self._lanes.clear()
             self._fleet = version
         wanted = {
             (reading.meter, reading.channel, reading.source)
-            for reading in readings
+            for delivery in deliveries
+            if self._lanes_of(delivery.readings) is None
+            for reading in delivery.readings
             if (known := self._tracks.get(reading.source)) is not None and (reading.meter, reading.channel) not in known
         }
         if not wanted:
@@ -101,8 +109,23 @@ class Tracks:
         for reading in readings:
             if (known := self._tracks.get(reading.source)) is not None:
                 known.pop((reading.meter, reading.channel), None)
+                self._lanes.pop(reading.meter, None)
 
-    def append(self, readings: Sequence[Reading], gateways: Sequence[str | None], received_at: datetime) -> Found:
+    def _lanes_of(self, readings: Sequence[Reading]) -> tuple[Track, ...] | None:
+        """The tracks of a poll's channels in their order; None when it is no poll or not all of them are known."""
+        if type(readings) is not Taken:
+            return None
+        of_meter = self._lanes.get(readings.meter)
+        if of_meter is not None and (lanes := of_meter.get(readings.channels)) is not None:
+            return lanes
+        known = self._tracks[Source.AUTOMATIC]
+        lanes = tuple(track for channel in readings.channels if (track := known.get((readings.meter, channel))))
+        if len(lanes) != len(readings.channels) or len(set(lanes)) != len(lanes):
+            return None
+        self._lanes.setdefault(readings.meter, {})[readings.channels] = lanes
+        return lanes
+
+    def append(self, pile: Pile, received_at: datetime) -> Found:
         """Sort readings into those that simply follow and all others, and move the tracks.
 
         When one reading of a series needs a thorough look, so does the rest of that series in this batch.
@@ -115,42 +138,51 @@ class Tracks:
         places: list[int] = []
         others: list[int] = []
         spoiled: set[Track] = set()
-        for place, reading in enumerate(readings):
-            track = tracks.get(reading.source, none).get((reading.meter, reading.channel))
-            if track is None or not track.calm:
-                others.append(place)
-                continue
-            taken_at = reading.taken_at
-            passed = taken_at - epoch
-            at = passed.days * day + passed.seconds * 1_000_000 + passed.microseconds
-            value = int((reading.value * million).to_integral_value())
-            step, elapsed = value - track.value, at - track.at
-            # In one expression and without calls: this is run for every reading there is.
-            if (
-                elapsed > 0
-                and track.since <= at <= latest
-                and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
-                and value < track.ceiling
-                and (gateways[place] is None or gateways[place] == track.gateway)
-                and (reading.captured_at is None or abs(reading.captured_at - taken_at) <= tolerance)
-                and reading.author is None
-                and reading.note is None
-            ):
-                track.at, track.value = at, value
-                rows.append((track.register_id, track.source, at, value))
-                places.append(place)
-                if not track.moved:
-                    track.moved = True
-                    moved.append(track)
-            else:
-                others.append(place)
-                spoiled.add(track)
+        for first, delivery in zip(pile.starts, pile.deliveries, strict=True):
+            readings, gateway = delivery.readings, delivery.gateway
+            lanes = self._lanes_of(readings)
+            if lanes is not None and type(readings) is Taken and gateway is None:
+                at = micros(readings.taken_at)
+                if at <= latest and _all_follow(lanes, readings.micros, at):
+                    _move_all(lanes, readings.micros, at, rows, moved)
+                    places.extend(range(first, first + len(lanes)))
+                    continue
+            for place, reading in enumerate(readings, first):
+                track = tracks.get(reading.source, none).get((reading.meter, reading.channel))
+                if track is None or not track.calm:
+                    others.append(place)
+                    continue
+                taken_at = reading.taken_at
+                passed = taken_at - epoch
+                at = passed.days * day + passed.seconds * 1_000_000 + passed.microseconds
+                value = int((reading.value * million).to_integral_value())
+                step, elapsed = value - track.value, at - track.at
+                # In one expression and without calls: this is run for every reading there is.
+                if (
+                    elapsed > 0
+                    and track.since <= at <= latest
+                    and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
+                    and value < track.ceiling
+                    and (gateway is None or gateway == track.gateway)
+                    and (reading.captured_at is None or abs(reading.captured_at - taken_at) <= tolerance)
+                    and reading.author is None
+                    and reading.note is None
+                ):
+                    track.at, track.value = at, value
+                    rows.append((track.register_id, track.source, at, value))
+                    places.append(place)
+                    if not track.moved:
+                        track.moved = True
+                        moved.append(track)
+                else:
+                    others.append(place)
+                    spoiled.add(track)
         for track in moved:
             track.moved = False
         if any(track.family is not None for track in moved):
             spoiled |= _wrong_families(moved, rows)
         if spoiled:
-            rows, moved, others = self._set_aside(spoiled, rows, moved, places, others, readings)
+            rows, moved, others = self._set_aside(spoiled, rows, moved, places, others, pile)
         return Found(rows, moved, others)
 
     def _set_aside(
@@ -160,7 +192,7 @@ class Tracks:
         moved: list[Track],
         places: list[int],
         others: list[int],
-        readings: Sequence[Reading],
+        readings: Pile,
     ) -> tuple[list[Appended], list[Track], list[int]]:
         """Take the readings of spoiled series back out, and forget where their tracks went."""
         series = {(track.register_id, track.source) for track in spoiled}
@@ -168,6 +200,32 @@ class Tracks:
         out = {place for row, place in zip(rows, places, strict=True) if row[:2] in series}
         self.forget(readings[place] for place in [*out, *others])
         return [row for row, _ in kept], [t for t in moved if t not in spoiled], sorted([*others, *out])
+
+
+def _all_follow(lanes: Iterable[Track], values: Iterable[int], at: int) -> bool:
+    """Whether all readings of a poll simply follow their series."""
+    for track, value in zip(lanes, values, strict=True):
+        elapsed, step = at - track.at, value - track.value
+        # As in `append`, of which this is the part that concerns polls.
+        if not (
+            elapsed > 0
+            and track.calm
+            and track.since <= at
+            and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
+            and value < track.ceiling
+        ):
+            return False
+    return True
+
+
+def _move_all(lanes: Iterable[Track], values: Iterable[int], at: int, rows: list[Appended], moved: list[Track]) -> None:
+    """Move the tracks of a poll."""
+    for track, value in zip(lanes, values, strict=True):
+        track.at, track.value = at, value
+        rows.append((track.register_id, track.source, at, value))
+        if not track.moved:
+            track.moved = True
+            moved.append(track)
 
 
 def _wrong_families(moved: Iterable[Track], rows: Iterable[Appended]) -> set[Track]:
