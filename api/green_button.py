@@ -159,8 +159,8 @@ def _reading(feed: Feed, amount: Amount) -> str:
     if abs(whole) > _INT48:
         return ""
     quality = _QUALITIES[amount.quality]
-    if quality == _VALID and amount.completeness < 1:
-        quality = _ESTIMATED
+    if amount.completeness < 1:
+        quality = _QUESTIONABLE
     said = (
         ""
         if quality == _VALID

@@ -66,7 +66,7 @@ async def get_green_button(
     """UsagePoint, MeterReading, ReadingType and IntervalBlocks of NAESB ESPI, over the time you may see.
 
     Values are whole numbers, exact by `powerOfTenMultiplier`, the transformer ratio applied. Intervals without grounds
-    are left out; estimated (8) and questionable (10) ones say so.
+    are left out; estimated ones have quality 8, doubtful ones and those measured in part 10.
     """
     pieces = usage(here.page, caller, code, query, language_of(request), here.settings.interval_limit, here.now())
     return await download(pieces, ATOM, f"green-button-{code}.xml")

@@ -21,10 +21,11 @@ from api.export_cells import Cell, headings
 from api.faults import Fault
 from api.problems import invalid
 from api.statement import Row, Statement, cells
+from api.texts import Language
 from ingest.statement import totals
 
-MOST_LINES = 3_000
-"""About a hundred pages: more is for a workbook."""
+MOST_LINES = 1_000
+"""Some fifty pages, and seconds of work: more is for a workbook."""
 
 _FONT = "Roboto"
 _PIECE = 64 << 10
@@ -92,23 +93,26 @@ def _table(page: FPDF, statement: Statement, rows: Sequence[Row]) -> None:
         headings_style=FontFace(emphasis="BOLD", fill_color=_GREY),
         borders_layout=TableBordersLayout.ALL,
     ) as table:
-        _row(table, headings(words.COLUMNS, statement.language))
+        _row(table, headings(words.COLUMNS, statement.language), statement.language)
         for number, row in enumerate(rows, 1):
-            _row(table, cells(number, row, statement))
+            _row(table, cells(number, row, statement), statement.language)
         for total in totals(row.line for row in rows if row.line is not None):
-            _row(table, statement.total_row(total), bold)
+            _row(table, statement.total_row(total), statement.language, bold)
 
 
-def _row(table: object, row: Sequence[Cell], style: FontFace | None = None) -> None:
+def _row(table: object, row: Sequence[Cell], language: Language, style: FontFace | None = None) -> None:
     line = table.row(style=style)  # type: ignore[attr-defined]
     for cell in row:
-        line.cell(_text(cell))
+        line.cell(_text(cell, language))
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: Cell, language: Language) -> str:
+    """Russians write decimal commas."""
     if cell is None:
         return ""
-    return plain(cell) if isinstance(cell, Decimal) else str(cell)
+    if isinstance(cell, Decimal):
+        return plain(cell).replace(".", "," if language == "ru" else ".")
+    return str(cell)
 
 
 def _sign(page: FPDF, statement: Statement) -> None:

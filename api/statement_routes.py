@@ -46,7 +46,7 @@ async def export_statement(
     """A line for each register of each meter of the points (none named: all you may see), to print and to sign.
 
     Readings are as of 00:00 of the first day of the month and of the next, or of the contract's or meter's first and
-    last instant within it. What is missing says so. A PDF holds 3 000 lines at most. In the language of
+    last instant within it. What is missing says so. A PDF holds 1 000 lines at most. In the language of
     Accept-Language.
     """
     here_now = here.now().astimezone(here.settings.company.zone)
