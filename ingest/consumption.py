@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from ingest.calm import shown_at
 from ingest.chain import Chain, link
 from ingest.channel import from_micro, unit_of
 from ingest.counting import Boundary, Policy, counting, good
@@ -29,6 +30,7 @@ __all__ = ["Amount", "Boundary", "Counter", "Policy", "Slot", "Stretch", "chain_
 _WHOLE = Decimal("1.0000")
 _SHARE = Decimal("0.0001")
 _ONE = Decimal(1)
+_INTERPOLATED = ("interpolated",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,52 @@ def consumption(stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: 
     instants = [micros(cut) for cut in cuts]
     longest = max((b - a for a, b in pairwise(instants)), default=0)
     limit = max(span(policy.gap_limit), longest * 3 // 2)
+    unit = next((unit_of(counter.channel) for stretch in stretches for counter in stretch.counters), "")
+    calm = _calm(stretches, cuts, instants, limit, unit)
+    if calm is not None:
+        return calm
     shares: list[list[_Share]] = [[] for _ in instants[1:]]
     for stretch in stretches:
         _Walk(stretch, instants, limit, policy).fill(shares)
-    unit = next((unit_of(counter.channel) for stretch in stretches for counter in stretch.counters), "")
     return [
         _amount(cuts[n], cuts[n + 1], instants[n + 1] - instants[n], found, unit) for n, found in enumerate(shares)
     ]  # fmt: skip
+
+
+def _calm(
+    stretches: Sequence[Stretch], cuts: Sequence[datetime], instants: Sequence[int], limit: int, unit: str
+) -> list[Amount] | None:
+    """The same where one register stood there all the time and nothing about it is remarkable; else None."""
+    if len(stretches) != 1 or len(stretches[0].counters) != 1 or len(cuts) < 2:
+        return None
+    [stretch] = stretches
+    if stretch.since > cuts[0] or (stretch.until is not None and stretch.until < cuts[-1]):
+        return None
+    places = shown_at(stretch.counters[0], instants, limit)
+    if places is None:
+        return None
+    shown = [from_micro(place.value) for place in places]
+    ratio, ratios, meters = stretch.ratio, (stretch.ratio,), (stretch.meter,)
+    found = []
+    for n, (opens, closes) in enumerate(pairwise(places)):
+        moved = Decimal(closes.value - opens.value)
+        estimated = opens.interpolated or closes.interpolated
+        found.append(
+            Amount(
+                cuts[n],
+                cuts[n + 1],
+                (moved if ratio == _ONE else moved * ratio).scaleb(-6),
+                Quality.ESTIMATED if estimated else Quality.GOOD,
+                _WHOLE,
+                ratios,
+                _INTERPOLATED if estimated else (),
+                shown[n],
+                shown[n + 1],
+                meters,
+                unit,
+            )
+        )
+    return found
 
 
 class _Share(NamedTuple):
