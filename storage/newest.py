@@ -1,34 +1,42 @@
 """The newest reading of every series of points: the newest that is believed, and what is newer and is not.
 
-The fleet's tables say where to look (which sources, and where their series end), so that two days of the history are
-read and not all of it; only where nothing is found there is a second look.
+The first look is at the last two days, of the sources that ever gave readings. Whatever is not there is looked for where
+the fleet's tables say that its series ends, and only then in all of the history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
 
-from ingest.model import Quality
+from ingest.model import Quality, Source
 
 _NEAR = timedelta(days=2)
+_ANY = [int(source) for source in Source]
 
-# Where a series ends: machines' in `newest`, people's in `entry`. A register nobody took notice of may have anything.
-_SERIES = """
-SELECT p.code, r.id, s.source, greatest(i.since, %(since)s), least(i.until, %(until)s),
-       coalesce(n.taken_at, (SELECT max(e.taken_at) FROM entry e WHERE e.register_id = r.id AND e.source = s.source))
-FROM point p JOIN installation i ON i.point_id = p.id JOIN register r ON r.meter_id = i.meter_id
-CROSS JOIN LATERAL (
-    SELECT source FROM series WHERE register_id = r.id
-    UNION ALL
-    SELECT id::smallint FROM generate_series(1, 6) AS any_source(id)
-    WHERE NOT EXISTS (SELECT FROM series WHERE register_id = r.id)
-) s
-LEFT JOIN newest n ON n.register_id = r.id AND n.source = s.source
-WHERE p.code = ANY(%(points)s) AND greatest(i.since, %(since)s) < least(i.until, %(until)s)
+# One statement answers for a sound series that goes on: the newest reading of all is the newest believed one. For any
+# other there is where its series ends: machines' in `newest`, people's in `entry`. A register nobody took notice of
+# may have anything.
+_GOING_ON = """
+SELECT p.code, r.id, s.source, w.since, w.until,
+       CASE WHEN x.quality IS DISTINCT FROM 2 AND x.taken_at IS NOT NULL THEN NULL ELSE coalesce(
+           (SELECT n.taken_at FROM newest n WHERE n.register_id = r.id AND n.source = s.source),
+           (SELECT max(e.taken_at) FROM entry e WHERE e.register_id = r.id AND e.source = s.source)) END,
+       m.serial, r.channel, x.taken_at, s.source, x.value, x.quality, x.reasons, x.received_at, e.author, e.note
+FROM point p JOIN installation i ON i.point_id = p.id
+CROSS JOIN LATERAL (SELECT greatest(i.since, %(since)s) AS since, least(i.until, %(until)s) AS until) w
+JOIN meter m ON m.id = i.meter_id JOIN register r ON r.meter_id = m.id
+LEFT JOIN series s ON s.register_id = r.id
+LEFT JOIN LATERAL (
+    SELECT taken_at, value, quality, reasons, received_at FROM reading
+    WHERE register_id = r.id AND source = s.source AND reasons & 8 = 0
+        AND taken_at >= w.since AND taken_at < w.until AND taken_at >= %(low)s AND taken_at < %(until)s
+    ORDER BY taken_at DESC LIMIT 1) x ON true
+LEFT JOIN entry e ON (e.register_id, e.source, e.taken_at) = (r.id, s.source, x.taken_at)
+WHERE p.code = ANY(%(points)s) AND w.since < w.until
 """
 
 # A look for a suspect reading that is not bounded by the believed one would walk the whole history of a sound register.
@@ -75,9 +83,22 @@ async def newest_readings(
     conn: psycopg.AsyncConnection[Any], points: Sequence[str], since: datetime, until: datetime
 ) -> list[tuple[Any, ...]]:
     """Rows of (point, serial, channel, taken_at, source, value, quality, reasons, received_at, author, note)."""
-    asked = {"points": list(points), "since": since, "until": until}
-    rows = await (await conn.execute(_SERIES, asked, binary=True)).fetchall()
-    series = [_Series(*row) for row in rows]
+    low = max(since, min(until, datetime.now(UTC)) - _NEAR)
+    asked = {"points": list(points), "since": since, "until": until, "low": low}
+    found: list[tuple[Any, ...]] = []
+    unsure: list[_Series] = []
+    for row in await (await conn.execute(_GOING_ON, asked, binary=True)).fetchall():
+        taken_at, quality = row[8], row[11]
+        if taken_at is not None and quality != Quality.SUSPECT:
+            found.append((row[0], *row[6:]))
+        else:
+            sources = _ANY if row[2] is None else (row[2],)
+            unsure += [_Series(row[0], row[1], source, *row[3:6]) for source in sources]
+    return list(dict.fromkeys(found + await _look_again(conn, unsure)))
+
+
+async def _look_again(conn: psycopg.AsyncConnection[Any], series: Sequence[_Series]) -> list[tuple[Any, ...]]:
+    """The same rows of series that ended, or whose newest reading is not believed."""
     found: list[tuple[Any, ...]] = []
     again = [one for one in series if one.near is None]
     for group in _by_age([one for one in series if one.near is not None]):
@@ -88,7 +109,7 @@ async def newest_readings(
     if again:
         rows = await _find(conn, again, min(one.since for one in again))
         found += [(again[row[0]].point, *row[1:]) for row in rows]
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _by_age(series: Sequence[_Series]) -> list[list[_Series]]:
