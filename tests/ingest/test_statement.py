@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal as D
 from zoneinfo import ZoneInfo
 
 from ingest.calendar_cuts import Step, shifted
@@ -26,22 +26,22 @@ def of(point: Point, *channels: str, begin: datetime = START, end: datetime = FE
 def read(
     at: datetime, value: str, meter: str = "m1", channel: str = "1.8.0", source: Source = Source.AUTOMATIC
 ) -> Reading:
-    return Reading(meter, channel, at, Decimal(value), source)
+    return Reading(meter, channel, at, D(value), source)
 
 
 def test_readings_at_midnight_are_shown_as_they_are() -> None:
-    point = Point(Stay("m1", ratio=Decimal(20)))
+    point = Point(Stay("m1", ratio=D(20)))
     point.give(read(START, "1000.5"), read(FEBRUARY, "1250.75"))
     [line] = of(point)
     assert line.previous is not None
     assert line.current is not None
     assert (line.previous.value, line.previous.taken_at, line.previous.source) == (
-        Decimal("1000.5"),
+        D("1000.5"),
         START,
         Source.AUTOMATIC,
     )
-    assert (line.current.value, line.current.interpolated) == (Decimal("1250.75"), False)
-    assert (line.difference, line.ratio, line.consumption) == (Decimal("250.25"), 20, Decimal("5005.00"))
+    assert (line.current.value, line.current.interpolated) == (D("1250.75"), False)
+    assert (line.difference, line.ratio, line.consumption) == (D("250.25"), D(20), D(5005))
     assert (line.quality, line.unit, line.summed) == (Quality.GOOD, "kWh", False)
 
 
@@ -51,11 +51,11 @@ def test_a_value_between_two_readings_says_so() -> None:
     [line] = of(point)
     assert line.current is not None
     assert (line.current.value, line.current.interpolated, line.current.taken_at) == (
-        Decimal("200.5"),
+        D("200.5"),
         True,
         FEBRUARY - HALF,
     )
-    assert (line.difference, line.quality) == (Decimal("100.5"), Quality.ESTIMATED)
+    assert (line.difference, line.quality) == (D("100.5"), Quality.ESTIMATED)
 
 
 def test_what_was_not_read_is_absent() -> None:
@@ -64,8 +64,8 @@ def test_what_was_not_read_is_absent() -> None:
     [line] = of(point)
     assert line.previous is None
     assert line.current is not None
-    assert (line.consumption, "gap" in line.reasons) == (50, True)
-    assert Decimal("0.6") < line.completeness < Decimal("0.7")
+    assert (line.consumption, "gap" in line.reasons) == (D(50), True)
+    assert D("0.6") < line.completeness < D("0.7")
     [silent] = of(Point())
     assert (silent.previous, silent.current, silent.difference, silent.consumption) == (None, None, None, None)
     assert silent.quality is Quality.MISSING
@@ -74,13 +74,19 @@ def test_what_was_not_read_is_absent() -> None:
 def test_an_exchanged_meter_has_a_line_of_its_own() -> None:
     taken_down = START + timedelta(days=12)
     point = Point(
-        Stay("old", until=taken_down, closing=Decimal(180), ratio=Decimal(2)),
-        Stay("new", since=taken_down, opening=Decimal(7), ratio=Decimal(3)),
+        Stay("old", until=taken_down, closing=D(180), ratio=D(2)),
+        Stay("new", since=taken_down, opening=D(7), ratio=D(3)),
     )
     point.give(read(START, "100", "old"), read(FEBRUARY, "27", "new", source=Source.CONSUMER))
     old, new = of(point)
-    assert (old.meter, old.begin, old.end, old.difference, old.consumption) == ("old", START, taken_down, 80, 160)
-    assert (new.meter, new.begin, new.end, new.difference, new.consumption) == ("new", taken_down, FEBRUARY, 20, 60)
+    assert (old.meter, old.begin, old.end, old.difference, old.consumption) == ("old", START, taken_down, D(80), D(160))
+    assert (new.meter, new.begin, new.end, new.difference, new.consumption) == (
+        "new",
+        taken_down,
+        FEBRUARY,
+        D(20),
+        D(60),
+    )
     assert old.current is not None
     assert new.previous is not None
     assert new.current is not None
@@ -89,30 +95,30 @@ def test_an_exchanged_meter_has_a_line_of_its_own() -> None:
         Source.INSPECTION,
         Source.CONSUMER,
     )
-    assert [(one.channel, one.amount, one.missing) for one in totals([old, new])] == [("1.8.0", 220, 0)]
+    assert [(one.channel, one.amount, one.missing) for one in totals([old, new])] == [("1.8.0", D(220), 0)]
 
 
 def test_a_rollover_is_shown_and_counted() -> None:
-    point = Point(registers=[RegisterSpec("1.8.0", digits=4, decimals=1, max_rate=Decimal(20))])
+    point = Point(registers=[RegisterSpec("1.8.0", digits=4, decimals=1, max_rate=D(20))])
     point.give(read(START, "9990"), read(FEBRUARY, "15"))
     [line] = of(point)
     assert line.previous is not None
     assert line.current is not None
-    assert (line.previous.value, line.current.value, line.difference) == (9990, 15, 25)
+    assert (line.previous.value, line.current.value, line.difference) == (D(9990), D(15), D(25))
     assert "rollover" in line.reasons
 
 
 def test_a_total_without_a_register_is_the_sum_of_its_zones() -> None:
-    point = Point(registers=[RegisterSpec("1.8.1", 6, 1, Decimal(20)), RegisterSpec("1.8.2", 6, 1, Decimal(20))])
+    point = Point(registers=[RegisterSpec("1.8.1", 6, 1, D(20)), RegisterSpec("1.8.2", 6, 1, D(20))])
     for channel, first, last in (("1.8.1", "10", "30"), ("1.8.2", "5", "12.5")):
         point.give(read(START, first, channel=channel), read(FEBRUARY, last, channel=channel))
     total, day, night = of(point, "1.8.0", "1.8.1", "1.8.2")
-    assert (total.summed, total.previous, total.difference) == (True, None, Decimal("27.5"))
-    assert (day.difference, night.difference) == (20, Decimal("7.5"))
+    assert (total.summed, total.previous, total.difference) == (True, None, D("27.5"))
+    assert (day.difference, night.difference) == (D(20), D("7.5"))
     assert [(one.channel, one.amount) for one in totals([total, day, night])] == [
-        ("1.8.0", Decimal("27.5")),
-        ("1.8.1", 20),
-        ("1.8.2", Decimal("7.5")),
+        ("1.8.0", D("27.5")),
+        ("1.8.1", D(20)),
+        ("1.8.2", D("7.5")),
     ]
 
 
@@ -130,6 +136,6 @@ def test_totals_tell_how_many_lines_they_lack() -> None:
     full = Point()
     full.give(read(START, "1"), read(FEBRUARY, "3"))
     [total] = totals([*of(full), *of(Point())])
-    assert (total.amount, total.missing, total.quality) == (2, 1, Quality.GOOD)
+    assert (total.amount, total.missing, total.quality) == (D(2), 1, Quality.GOOD)
     [nothing] = totals(of(Point()))
     assert (nothing.amount, nothing.missing) == (None, 1)
