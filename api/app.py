@@ -13,19 +13,23 @@ from fastapi.middleware.gzip import GZipMiddleware
 from api import (
     attachments,
     consumption,
+    corrections,
     dictionary,
     docs,
     entry,
     events_stream,
     exports,
     fleet,
+    green_button_routes,
     health,
     points,
+    power_quality,
     problems,
     reading_requests,
     readings,
     service_requests,
     several,
+    statement_routes,
     statistics,
     xml80020_routes,
 )
@@ -76,9 +80,23 @@ def build(settings: ApiSettings) -> FastAPI:
     _wrap(app, settings)
     for room in (health, docs, dictionary):
         app.include_router(room.router)
-    for room in (points, readings, entry, attachments, consumption, statistics, several, exports, fleet):
+    for room in (
+        points,
+        readings,
+        corrections,
+        power_quality,
+        entry,
+        attachments,
+        consumption,
+        statistics,
+        several,
+        exports,
+        fleet,
+    ):
         app.include_router(room.router, prefix=PREFIX)
-    for room in (reading_requests, service_requests, events_stream, xml80020_routes):
+    for room in (reading_requests, service_requests, events_stream):
+        app.include_router(room.router, prefix=PREFIX)
+    for room in (statement_routes, green_button_routes, xml80020_routes):
         app.include_router(room.router, prefix=PREFIX)
     for room in (attachments, xml80020_routes):
         app.include_router(room.uploads, prefix=PREFIX)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -34,7 +35,8 @@ class ApiSettings:
     to one token by one process; a rate of 0 limits nobody. `origins` are the web origins whose pages may call us.
     `window` is when readings should be typed in, `windows` the same for categories of points that differ. A
     consumer may ask for `asked_a_day` readings in 24 hours, with `asked_at_once` of them open. One process serves
-    `streams` of events, `streams_each` to one caller. `company` is who signs the files that are made here.
+    `streams` of events, `streams_each` to one caller. `nominal_voltage` is that of a phase, where no transformer
+    stands before the meter. `company` is who signs the files that are made here.
     """
 
     token_ttl: timedelta = timedelta(seconds=2)
@@ -49,6 +51,7 @@ class ApiSettings:
     windows: Mapping[str, Window] = field(default_factory=dict)
     asked_a_day: int = 10
     asked_at_once: int = 3
+    nominal_voltage: Decimal = Decimal(230)
     streams: int = 500
     streams_each: int = 5
     company: Company = field(default_factory=Company)

@@ -86,6 +86,7 @@ async def _submit(code: str, submission: Submission, language: Language, here: C
         "author": caller.author,
         "values": values,
         "billing": billing_json(here, seen.point, language),
+        "missing": _missing(meter, submission.values),
         "answered_requests": answered,
     }
     repeated = all(verdict.fate is Fate.REPEATED for verdict in outcome.verdicts)
@@ -121,6 +122,13 @@ def _check_values(meter: Standing, values: Mapping[str, Decimal]) -> None:
     ]
     if faults:
         raise invalid(*faults)
+
+
+def _missing(meter: Standing, values: Mapping[str, Decimal]) -> list[str]:
+    """The zones beside those that were sent: of the same quantity, and not its total."""
+    zoned = {channel.rpartition(".")[0] for channel in values if not channel.endswith(".0")}
+    zones = [one.channel for one in meter.registers if is_counter(one.channel) and not one.channel.endswith(".0")]
+    return [channel for channel in zones if channel.rpartition(".")[0] in zoned and channel not in values]
 
 
 def _fault(channel: str, value: Decimal, register: Register | None, known: Sequence[str]) -> Fault | None:

@@ -63,4 +63,7 @@ class Submitted(Output):
     author: str
     values: list[SubmittedValue]
     billing: BillingOut
+    missing: list[str] = Field(
+        description="tariff zones of the meter that were not sent: one submission carries all of them"
+    )
     answered_requests: list[int] = Field(description="numbers of the reading requests that staff answered by this")

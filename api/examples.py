@@ -95,6 +95,7 @@ _SUBMITTED = {
         {"channel": "1.8.2", "value": "4711", "unit": "kWh", "fate": "stored", "quality": "good", "reasons": []},
     ],
     "billing": _BILLING,
+    "missing": [],
     "answered_requests": [],
 }
 _CHECKS = [

@@ -223,11 +223,35 @@ FAULTS: Mapping[str, FaultText] = {
         "write an IANA name like Europe/Samara",
         "пишите имя IANA, например Europe/Samara",
     ),
+    "too_many_lines": _text(
+        "there are too many lines for this format",
+        "строк для этого формата слишком много",
+        "ask for at most {most} lines: name fewer points, or take xlsx",
+        "не больше {most} строк: назовите меньше точек или возьмите xlsx",
+    ),
     "too_many_rows": _text(
         "there are too many rows for this format",
         "строк для этого формата слишком много",
         "ask for at most {most} rows: a shorter range, fewer points, or CSV",
         "не больше {most} строк: возьмите период короче, точек меньше или формат CSV",
+    ),
+    "not_momentary": _text(
+        "the channel is not a momentary value",
+        "канал — не мгновенная величина",
+        "use a channel C.7.E such as 32.7.0, or leave it out",
+        "возьмите канал C.7.E, например 32.7.0, или не указывайте его",
+    ),
+    "too_many_days": _text(
+        "the range is too long",
+        "период слишком велик",
+        "ask for at most {most} days at once",
+        "не больше {most} дней за один раз",
+    ),
+    "too_many_moments": _text(
+        "there are too many values in this range",
+        "в этом периоде слишком много значений",
+        "at most {most} are looked at: ask for fewer days, or for one channel",
+        "рассматривается не больше {most}: возьмите меньше дней или один канал",
     ),
     "no_contract": _text(
         "this consumer has no contract at the point now",

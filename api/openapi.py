@@ -7,8 +7,10 @@ from typing import Any
 
 from api import (
     attachment_schemas,
+    correction_schemas,
     event_schemas,
     fleet_examples,
+    power_quality_schemas,
     request_schemas,
     service_request_schemas,
     xml80020_schemas,
@@ -20,7 +22,9 @@ from api.problems import MEDIA_TYPE
 EXAMPLES = {
     **ANSWERS,
     **attachment_schemas.ANSWERS,
+    **correction_schemas.ANSWERS,
     **event_schemas.ANSWERS,
+    **power_quality_schemas.ANSWERS,
     **request_schemas.ANSWERS,
     **service_request_schemas.ANSWERS,
     **fleet_examples.ANSWERS,

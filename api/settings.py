@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import Field
@@ -30,12 +31,18 @@ class HttpSettings(BaseSettings):
     window_last: int = Field(default=25, ge=1, le=31, description="Last day of the month to enter readings on")
     asked_a_day: int = Field(default=10, ge=1, description="Readings a consumer may ask for in 24 hours")
     asked_at_once: int = Field(default=3, ge=1, description="Of these, how many may be open at once")
+    nominal_voltage: Decimal = Field(
+        default=Decimal(230), gt=0, le=1000, description="Nominal voltage of a phase, V; ±10 % of it are the limits"
+    )
     streams: int = Field(default=500, ge=1, description="Streams of events one process serves at once")
     streams_each: int = Field(default=5, ge=1, description="Streams of events of one caller at once")
     company_inn: str = Field(default="", description="INN that 80020 messages are signed with")
     company_name: str = Field(default="", description="Name of the company, for statements and 80020 messages")
     company_zone: str = Field(default="Europe/Moscow", description="Clock of 80020 messages, and of senders not named")
     sender_zones: str = Field(default="", description="Clocks of other 80020 senders: 7703311228=Europe/Samara, …")
+    windows: str = Field(
+        default="", description="The same days for categories of points that differ: office=20-31, garage=1-10"
+    )
     jwt_issuer: str | None = Field(default=None, description="Identity provider whose JWTs are believed; none: no JWTs")
     jwt_audience: str = Field(default="amr", description="Audience its JWTs must name")
     jwt_jwks_url: str | None = Field(default=None, description="Where its public keys are")
@@ -59,8 +66,10 @@ class HttpSettings(BaseSettings):
             origins=origins,
             identity=identity,
             window=window,
+            windows=_windows(self.windows),
             asked_a_day=self.asked_a_day,
             asked_at_once=self.asked_at_once,
+            nominal_voltage=self.nominal_voltage,
             streams=self.streams,
             streams_each=self.streams_each,
             company=self.company(),
@@ -71,3 +80,17 @@ class HttpSettings(BaseSettings):
         zone = zone_of("AMR_COMPANY_ZONE", self.company_zone)
         senders = sender_zones("AMR_SENDER_ZONES", self.sender_zones)
         return Company(self.company_inn, self.company_name, zone, senders)
+
+
+def _windows(text: str) -> dict[str, Window]:
+    """Submission windows by category. Raises Misconfigured naming the one that cannot be read."""
+    found = {}
+    for entry in filter(None, (entry.strip() for entry in text.split(","))):
+        category, _, days = entry.partition("=")
+        first, _, last = days.partition("-")
+        try:
+            found[category.strip()] = Window(int(first), int(last))
+        except ValueError as error:
+            wrong = f"AMR_WINDOWS {entry!r} is no window"
+            raise Misconfigured(f"{wrong}; write category=first-last, days of the month, like office=20-31") from error
+    return found

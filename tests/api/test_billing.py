@@ -11,7 +11,9 @@ import pytest
 from api.app import create_app
 from api.cli import serving
 from api.context import ApiSettings
+from api.settings import HttpSettings
 from ingest.billing import Window
+from ingest.errors import Misconfigured
 from ingest.intake import Intake
 from storage.database import Database
 from storage.readings import PostgresStore
@@ -62,3 +64,11 @@ async def test_categories_have_windows_of_their_own(client: httpx.AsyncClient) -
 async def test_the_card_shows_the_window_beforehand(client: httpx.AsyncClient) -> None:
     card = (await client.get("/api/v1/points/flat-2", headers=bearer("vera"))).json()
     assert (card["billing"]["month"], card["billing"]["first_day"]) == ("2023-02", 15)
+
+
+def test_windows_of_categories_are_read_from_the_settings() -> None:
+    windows = HttpSettings(windows="office=20-31, garage = 28-3").api().windows
+    assert windows == {"office": Window(20, 31), "garage": Window(28, 3)}
+    for wrong in ("office", "office=20", "office=0-5", "office=a-b"):
+        with pytest.raises(Misconfigured, match=r"AMR_WINDOWS .* category=first-last"):
+            HttpSettings(windows=wrong).api()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.correction_schemas import CorrectionsPage
 from api.entry_schemas import Submitted
 from api.schemas import ReadingsPage
 from api.service_schemas import ProblemOut
@@ -250,3 +251,45 @@ async def test_the_meter_of_that_time_gets_the_reading(house: House) -> None:
     for taken_at, meter in (("2023-02-10T00:00:00Z", "M-1"), ("2023-03-10T00:00:00Z", "M-1-NEW")):
         answer = await house.post("/points/flat-1/readings", "olga", {"taken_at": taken_at, "values": {"1.8.0": "50"}})
         assert answer.json()["meter"] == meter
+
+
+async def test_whole_numbers_of_people_do_not_contradict_the_meters_decimals(house: House) -> None:
+    await house.store(*daily("M-2", "1.8.1", "1000.9", "0.1", 20))  # 1002.7 on the 19th day
+    answer = await house.post(
+        "/points/flat-2/readings", "vera", {"taken_at": "2023-01-19T12:00:00Z", "values": {"1.8.1": 1002}}
+    )
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["values"][0]["quality"] == "good"
+    lower = await house.post(
+        "/points/flat-2/readings", "vera", {"taken_at": "2023-01-19T13:00:00Z", "values": {"1.8.1": 1001}}
+    )
+    assert lower.status_code == 409, "a whole one less is no rounding"
+
+
+async def test_zones_that_were_not_sent_are_named(house: House) -> None:
+    partly = await house.post("/points/flat-2/readings", "vera", {"taken_at": WHEN, "values": {"1.8.1": 1}})
+    assert partly.json()["missing"] == ["1.8.2"]
+    assert (await house.post("/points/flat-2/readings", "vera", zones(1, 2))).json()["missing"] == []
+
+
+async def test_what_was_corrected_stays_visible_with_its_author_and_time(house: House) -> None:
+    await house.post("/points/flat-2/readings", "vera", zones("123", "45", note="typed in the dark"))
+    await house.post("/points/flat-2/readings", "vera", zones("124", "45"))
+    await house.post("/points/flat-2/readings", "olga", zones("125", "45", note="звонила Вера"))
+    await house.post("/points/flat-2/readings", "egor", zones("126", "45", confirm=True))
+    first = CorrectionsPage.model_validate_json(
+        (await house.get("/points/flat-2/readings/corrections", "vera", limit=1)).content
+    )
+    rest = CorrectionsPage.model_validate_json(
+        (await house.get("/points/flat-2/readings/corrections", "vera", cursor=first.next)).content
+    )
+    assert [
+        (one.channel, one.value, one.source, one.author, one.note, one.corrected_by)
+        for one in (*first.items, *rest.items)
+    ] == [
+        ("1.8.1", "125", "operator", None, None, None),
+        ("1.8.1", "123", "consumer", "vera", "typed in the dark", "vera"),
+    ]
+    staff = (await house.get("/points/flat-2/readings/corrections", "root")).json()["items"]
+    assert (staff[0]["author"], staff[0]["note"], staff[0]["corrected_by"]) == ("olga", "звонила Вера", "egor")
+    assert (await house.get("/points/flat-2/readings/corrections", "boris")).status_code == 404
