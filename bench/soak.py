@@ -1,188 +1,207 @@
-"""`make soak`: a street polled and pushed for minutes, disturbed all the while; then every stored reading is checked.
+"""`make soak`: every part of the service killed, frozen, cut off and starved, by a seed; then every reading is checked.
 
-    python -m bench.soak [--minutes 5] [--seed N]
+    python -m bench.soak [--minutes 10] [--seed N] [--plant no-fsync|early-ack]
 
-Meters fall silent, answer late, garble and hang up at random (by the seed, which is printed and replays); the broker is
-started anew. At the end every stored reading must be what its meter held about that instant, the meters that were never
-disturbed must have kept their schedule, and memory must be flat. Loopback only; it stops by itself. Prints one JSON
-line a figure and exits with 1 when a reading was wrong or a schedule not kept.
+A collector, two ingest workers on a shared subscription and the API run as processes of their own beside PostgreSQL,
+Mosquitto, simulated meters, concentrators that hold what is not confirmed, and a person. At the end everything a meter
+answered, a concentrator had to say or the person was promised must be stored exactly once with its value, or be listed
+with its cause. Loopback only; it stops by itself; the seed is printed and plays the same faults again. Exits with 1
+when anything was lost, doubled, wrong or listed with a wrong cause. `--plant` puts a defect in, and it must.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import os
+import logging
 import random
-import shutil
+import sqlite3
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
 
 import uvloop
-from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
 
-import amr
 from bench.figure import Figure, record
-from ingest.channel import from_micro, is_counter
-from ingest.intake import Intake
-from simulators.clock import Clock
-from simulators.mosquitto import Mosquitto
-from simulators.street import RunningStreet, Street
-from simulators.street_fleet import fleet_text
-from storage import fleet
-from storage.database import Database, DatabaseSettings, open_database
-from storage.migrate import migrate
-from storage.readings import PostgresStore
+from bench.soak_deeds import Deed, Deeds
+from bench.soak_gateway import Concentrator, Person
+from bench.soak_house import POINT, House, Size, house
+from bench.soak_plan import plan
+from bench.soak_truth import Found, check, quarantined
+from bench.soak_watch import Watched
 
-PERIOD = timedelta(seconds=1)
-FAULTS = ("dead", "late", "noise", "wrong-unit", "half-frame", "disconnect", "busy", "short")
-FIRST_ROUGH = "51000011"
-SOUND_LINE = "sound"
-"""Its meters are never disturbed: they must keep their schedule."""
-
-_STORED = """
-SELECT m.serial, r.channel, x.taken_at, x.value FROM reading x
-JOIN register r ON r.id = x.register_id JOIN meter m ON m.id = r.meter_id
-"""
-
-
-def street() -> str:
-    """Ten meters on a line that is never disturbed, ten on one that is, eight pushed; starts far apart."""
-    parts = []
-    for line, kind, first in ((SOUND_LINE, "modbus-tcp", 1), ("rough", "rtu-over-tcp", 11)):
-        parts.append(f'[[line]]\nname = "{line}"\nkind = "{kind}"\nport = 0\n')
-        parts += [
-            f'[[meter]]\nserial = "5100{n:04}"\nmodel = "{model}"\nline = "{line}"\nunit = {n}\nstart = "{n}000.5"\n'
-            for n, model in zip(range(first, first + 10), ("eastron-sdm630", "abb-b23") * 5, strict=True)
-        ]
-    parts += [f'[[meter]]\nserial = "5200{n:04}"\ngateway = "gw-{n % 2}"\nstart = "{n * 2000}.25"\n' for n in range(8)]
-    return "\n".join(parts)
+WARM = 10.0
+SETTLE = 180.0
+EVERY = timedelta(seconds=1)
+log = logging.getLogger("soak")
 
 
 @dataclass
-class Found:
-    """What the check at the end counted."""
+class Result:
+    """What a run found."""
 
-    checked: int = 0
-    wrong: list[str] = field(default_factory=list)
-    per_series: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seed: int
+    deeds: list[Deed]
+    found: Found
+    person: Person
+    slow_stops: list[str]
+    memory: dict[str, tuple[float, float]]
+    quarantined: list[tuple[str, str, int]]
+    unsettled: list[str]
+    logs: dict[str, str]
+
+    @property
+    def failed(self) -> bool:
+        return bool(
+            self.found.failed or self.slow_stops or self.unsettled or self.quarantined or self.person.unexpected
+        )
 
 
-@contextlib.asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[tuple[RunningStreet, Database, Mosquitto]]:
-    """A database, a broker, the street and a collector on it."""
-    async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(DatabaseSettings(None, folder)))
-        await migrate(database)
-        broker = await stack.enter_async_context(Mosquitto())
-        running = await stack.enter_async_context(Street(street()).start(Clock(), mqtt_url=broker.url, every=PERIOD))
-        text = fleet_text(running.spec, datetime.now(UTC), period="1s")
-        for address in running.addresses().values():  # in the order of the lines
-            text = text.replace("127.0.0.1:0", address, 1)
-        settings = amr.Settings(mqtt_url=SecretStr(broker.url), mqtt_client_id="soak")
-        async with database.connection() as conn:
-            await fleet.apply(conn, text, settings.models(), check_line=settings.check_line)
-        intake = Intake(PostgresStore(database))
-        tasks = [
-            asyncio.create_task(intake.run()),
-            asyncio.create_task(amr.collecting(settings, database, intake)),
+async def soak(
+    seconds: float, seed: int, size: Size | None = None, *, every: float = 2.3, plant: str | None = None
+) -> Result:
+    """Run it all; gives what was found."""
+    size = size or Size()
+    async with house(size, plant=plant, watched=Watched()) as built:
+        port = built.proxies["gateways-broker"].port
+        meters = built.street.spec.meters
+        senders = [
+            Concentrator("127.0.0.1", port, name, [one.meter for one in meters if one.gateway == name], EVERY)
+            for name in sorted({one.gateway for one in meters if one.gateway})
         ]
-        try:
-            yield running, database, broker
-            await intake.drain()
-        finally:
-            for task in reversed(tasks):
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        person = Person(built.base, built.token, POINT)
+        await _answering(built)
+        until = datetime.now(UTC) + timedelta(seconds=WARM + seconds)
+        tasks = [asyncio.create_task(sender.run(until)) for sender in senders]
+        tasks.append(asyncio.create_task(person.run(until)))
+        await asyncio.sleep(WARM)
+        begun, memory = datetime.now(UTC), {name: part.memory() for name, part in built.parts.items()}
+        deeds = Deeds(built)
+        await deeds.run(plan(seed, seconds, size.lines, every))
+        until = min(until, datetime.now(UTC))
+        unsettled = await _settle(built, senders, tasks)
+        grown = {name: (memory[name], part.memory()) for name, part in built.parts.items()}
+        stops = await _stop(built)
+        found = await check(built, senders, person, deeds.done, begun, until)
+        logs = {name: part.log.read_text() for name, part in built.parts.items()}
+        return Result(seed, deeds.done, found, person, stops, grown, await quarantined(built.database), unsettled, logs)
 
 
-async def disturb(running: RunningStreet, broker: Mosquitto, chance: random.Random, until: datetime) -> Counter[str]:
-    """Break and mend the rough line's meters, and restart the broker, until then."""
-    done: Counter[str] = Counter()
-    rough = [unit for serial, unit in running.units.items() if serial >= FIRST_ROUGH]
-    while datetime.now(UTC) < until:
-        unit, kind = chance.choice(rough), chance.choice(FAULTS)
-        unit.break_with(kind, seconds=0.5 if kind == "late" else 0.0, every=chance.choice((1, 2, 3)))
-        done[kind] += 1
-        if chance.random() < 0.02:
-            await broker.restart()
-            done["broker restart"] += 1
-        await asyncio.sleep(chance.uniform(0.1, 0.8))
-        unit.mend()
-    for unit in rough:
-        unit.mend()
-    return done
+async def _answering(built: House) -> None:
+    """Until every line is polled."""
+    async with asyncio.timeout(90):
+        while not all(built.watched.asked[serial] for serial in built.street.units):
+            await asyncio.sleep(0.2)
 
 
-async def check(running: RunningStreet, database: Database, begun: datetime, until: datetime) -> Found:
-    """Compare every stored counter with what its meter held around that instant."""
-    found, slack = Found(), timedelta(seconds=3)
-    async with database.connection() as conn, conn.cursor(name="stored") as cursor:
-        await cursor.execute(_STORED)
-        async for serial, channel, taken_at, value in cursor:
-            found.per_series[serial, channel] += begun <= taken_at < until
-            found.checked += 1
-            if not is_counter(channel):
-                continue
-            meter, shown = running.meters[serial], from_micro(value)
-            low, high = (meter.values(taken_at + side).get(channel, Decimal(0)) for side in (-slack, slack))
-            if not low - Decimal("0.2") <= shown <= high + Decimal("0.2"):
-                found.wrong.append(f"{serial} {channel} {taken_at}: stored {shown}, the meter held {low}..{high}")
-    return found
+async def _settle(built: House, senders: list[Concentrator], tasks: list[asyncio.Task[None]]) -> list[str]:
+    """Nothing is disturbed any more: everything that is held anywhere must come in."""
+    done, late = await asyncio.wait(tasks, timeout=SETTLE)
+    for task in done:
+        task.result()
+    for task in late:
+        task.cancel()
+    unsettled = [f"{sender.name} still holds {sender.held} messages" for sender in senders if sender.held]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE):
+            while depth := await asyncio.to_thread(_spooled, built):
+                await asyncio.sleep(0.3)
+    if depth:
+        unsettled.append(f"the spool still holds {depth} polls")
+    await asyncio.sleep(3)  # what was polled last is in hand
+    return unsettled
 
 
-def resident() -> float:
-    """MB of this process in memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def new_folder() -> Path:
-    """One that PostgreSQL's own account can reach when we are root."""
-    folder = Path(tempfile.mkdtemp(prefix="amr-soak-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    return folder
-
-
-async def soak(minutes: float, seed: int) -> int:
-    folder = new_folder()
+def _spooled(built: House) -> int:
+    path = built.disk / "1" / "spool.sqlite"
     try:
-        async with house(folder) as (running, database, broker):
-            await asyncio.sleep(10)
-            begun, settled = datetime.now(UTC), resident()
-            until = begun + timedelta(minutes=minutes)
-            faults = await disturb(running, broker, random.Random(seed), until)
-            grown = resident() - settled
-            await asyncio.sleep(5)
-            found = await check(running, database, begun, until)
-    finally:
-        shutil.rmtree(folder)
-    expected = (until - begun) / PERIOD
-    sound = [
-        count for (serial, channel), count in found.per_series.items() if serial < FIRST_ROUGH and channel == "1.8.0"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as conn:
+            return int(conn.execute("SELECT count(*) FROM item").fetchone()[0])
+    except sqlite3.Error as error:
+        log.warning("the spool cannot be looked at: %s", error)
+        return -1
+
+
+async def _stop(built: House) -> list[str]:
+    """SIGTERM for everybody; who did not obey in time, now or during the run."""
+    for part in built.parts.values():
+        await part.terminate()
+    return [f"{name}: {took:.1f} s" for name, part in built.parts.items() for took in part.slow_stops]
+
+
+def show(result: Result, seconds: float) -> None:
+    """The summary table, and one JSON line a figure."""
+    found, kinds = result.found, Counter(deed.fault.kind for deed in result.deeds)
+    table = Table("what", "count", "must be", title=f"soak, {seconds / 60:g} minutes, seed {result.seed}")
+    rows = [
+        ("faults injected", len(result.deeds), ""),
+        ("readings checked", found.checked.total(), ""),
+        *((f"  of them {name}", count, "") for name, count in sorted(found.checked.items())),
+        ("lost", len(found.lost), "0"),
+        ("doubled", len(found.doubled), "0"),
+        ("wrong", len(found.wrong), "0"),
+        ("slots of the schedule", found.slots, ""),
+        *((f"  empty: {cause}", count, "listed") for cause, count in sorted(found.empty.items())),
+        ("listed with a wrong cause", len(found.miscaused), "0"),
+        ("answers a killed collector had in hand", found.in_hand, "listed"),
+        ("answers that never reached the collector", found.unheard, "listed"),
+        ("entries answered 503 and repeated", result.person.refused, ""),
+        ("other answers of the API", len(result.person.unexpected), "0"),
+        ("in quarantine", len(result.quarantined), "0"),
+        ("stops that took longer than 10 s", len(result.slow_stops), "0"),
+        ("not settled", len(result.unsettled), "0"),
     ]
-    kept = min(sound, default=0) / expected
-    record(Figure("soak: faults injected", faults.total(), "faults", detail=f"seed {seed}: {dict(faults)}"))
-    record(Figure("soak: readings checked", found.checked, "readings", detail=f"{minutes:g} minutes"))
-    record(Figure("soak: wrong readings", len(found.wrong), "readings", must="0", detail="; ".join(found.wrong[:3])))
-    record(Figure("soak: schedule kept by undisturbed meters", kept, "share", must=">= 0.95"))
-    record(Figure("soak: memory grown", grown, "MB", must="flat", detail=f"from {settled:.0f} MB"))
-    return 1 if found.wrong or kept < 0.95 else 0
+    for what, count, must in rows:
+        table.add_row(what, f"{count:,}".replace(",", " "), must)
+    for name, (before, after) in result.memory.items():
+        table.add_row(f"memory of {name}, MB", f"{before:.0f} → {after:.0f}", "flat")
+    Console().print(table)
+    print(", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())))
+    for name in ("lost", "doubled", "wrong", "miscaused"):
+        for example in getattr(found, name)[:5]:
+            print(f"{name}: {example}")
+    for line in (
+        *result.person.unexpected[:5],
+        *map(str, result.quarantined[:5]),
+        *result.slow_stops,
+        *result.unsettled,
+    ):
+        print(line)
+    detail = f"seed {result.seed}: {dict(kinds)}"
+    record(Figure("soak: faults injected", len(result.deeds), "faults", must=">= 200", detail=detail))
+    record(Figure("soak: readings checked", found.checked.total(), "readings", must=">= 1 000 000"))
+    for name in ("lost", "doubled", "wrong"):
+        record(Figure(f"soak: {name} readings", len(getattr(found, name)), "readings", must="0"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0, help="how long to disturb, at most 10")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long to disturb, at most 10")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--plant", choices=["no-fsync", "early-ack"], help="a defect the soak must find")
+    parser.add_argument("--logs", help="folder to leave the processes' logs in")
     given = parser.parse_args()
-    sys.exit(uvloop.run(soak(min(given.minutes, 10.0), given.seed)))
+    logging.basicConfig(level="WARNING")
+    seconds = min(given.minutes, 10.0) * 60
+    print(f"seed {given.seed}", flush=True)
+    result = uvloop.run(soak(seconds, given.seed, plant=given.plant))
+    show(result, seconds)
+    if given.logs:
+        keep_logs(result, given.logs)
+    sys.exit(1 if result.failed else 0)
+
+
+def keep_logs(result: Result, folder: str) -> None:
+    """For whoever looks for the reason."""
+    from pathlib import Path
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, text in result.logs.items():
+        (Path(folder) / f"{name}.log").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,239 @@
+"""What is stored, beside what the meters held, the concentrators had to say and the person entered."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from bench.soak_deeds import Deed
+from bench.soak_gateway import Concentrator, Person
+from bench.soak_house import PERIOD, POINT, House
+from ingest.channel import from_micro, unit_of
+from simulators.meter import Meter
+from simulators.street_fleet import HISTORY_METER
+from storage.database import Database
+from storage.missed import NOT_ASKED
+
+_STORED = """
+SELECT m.serial, r.channel, x.taken_at, x.value FROM reading x
+JOIN register r ON r.id = x.register_id JOIN meter m ON m.id = r.meter_id
+"""
+_MISSED = "SELECT m.serial, k.failure, k.since, k.until FROM missed_poll k JOIN meter m ON m.id = k.meter_id"
+_QUARANTINE = "SELECT reason, detail, times FROM quarantine"
+
+DISPLAYS = {"kWh": "0.006", "kvarh": "0.006", "V": "0.06", "A": "0.006", "W": "0.6", "Hz": "0.006"}
+"""Half of what the coarsest of the models shows of a quantity."""
+
+HELD_IN_HAND = 6.0
+"""Seconds after which an answer is durable: the door's patience with the database, and the spool's disk."""
+
+Held = Sequence[tuple[float, float, str]]
+"""Stretches of missed polls: since, until (seconds), cause."""
+
+
+@dataclass
+class Found:
+    """Counts, and the first examples of what is not right."""
+
+    checked: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    miscaused: list[str] = field(default_factory=list)
+    empty: Counter[str] = field(default_factory=Counter)
+    slots: int = 0
+    in_hand: int = 0
+    """Polls that were answered to a collector which was killed before they counted as done: listed, not lost."""
+    unheard: int = 0
+    """Answers that never reached the collector, listed as what it saw: a timeout, a lost line."""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.lost or self.doubled or self.wrong or self.miscaused)
+
+
+async def check(
+    house: House,
+    senders: Sequence[Concentrator],
+    person: Person,
+    deeds: Sequence[Deed],
+    begun: datetime,
+    until: datetime,
+) -> Found:
+    """Everything that is stored, and everything that should be."""
+    found = Found()
+    sent = {key: value for sender in senders for key, value in sender.sent.items()}
+    typed = dict(person.stored)
+    polled: dict[str, set[float]] = defaultdict(set)
+    values = Values(house)
+    async for serial, channel, taken_at, micro in _rows(house.database, _STORED):
+        value = from_micro(micro)
+        if serial in house.street.units:
+            polled[serial].add(taken_at.timestamp())
+            found.checked["polled"] += 1
+            if not values.could_be(serial, channel, taken_at, value):
+                found.wrong.append(f"{serial} {channel} {taken_at}: stored {value}, which the meter did not show")
+        elif serial == HISTORY_METER:
+            _take(found, "typed", typed, taken_at, value)
+        else:
+            _take(found, "pushed", sent, (serial, channel, taken_at), value)
+    found.lost += [f"pushed and confirmed or held, not stored: {key}" for key in sent]
+    found.lost += [f"entered at {POINT} and answered, not stored: {at}" for at in typed]
+    missed: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+    async for serial, cause, since, last in _rows(house.database, _MISSED):
+        missed[serial].append((since.timestamp(), last.timestamp(), cause))
+    for serial, line in _lines(house).items():
+        around = Around(deeds, line, house.parts["collector"].ends)
+        _polls(found, house, serial, sorted(polled[serial]), missed[serial], around, begun, until)
+    return found
+
+
+async def quarantined(database: Database) -> list[tuple[str, str, int]]:
+    """Everything that could not become a reading: nothing should."""
+    return [row async for row in _rows(database, _QUARANTINE)]
+
+
+async def _rows(database: Database, query: str) -> Any:
+    async with database.connection() as conn:
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        async with conn.cursor(name="soak") as cursor:
+            cursor.itersize = 20_000
+            await cursor.execute(query.encode())
+            async for row in cursor:
+                yield row
+
+
+def _take(found: Found, what: str, truth: dict[Any, Decimal], key: Any, value: Decimal) -> None:
+    found.checked[what] += 1
+    expected = truth.pop(key, None)
+    if expected is None:
+        found.doubled.append(f"{what} {key}: stored again, or never sent")
+    elif expected != value:
+        found.wrong.append(f"{what} {key}: stored {value}, sent {expected}")
+
+
+def _lines(house: House) -> dict[str, str]:
+    return {one.meter.serial: one.line for one in house.street.spec.meters if one.line is not None}
+
+
+class Values:
+    """What the meters showed at each second."""
+
+    def __init__(self, house: House) -> None:
+        self._meters: dict[str, Meter] = house.street.meters
+        self._at = lru_cache(maxsize=4096)(self._shown)
+
+    def _shown(self, serial: str, second: int) -> dict[str, Decimal]:
+        return self._meters[serial].values(datetime.fromtimestamp(second, UTC))
+
+    def could_be(self, serial: str, channel: str, taken_at: datetime, value: Decimal) -> bool:
+        """Whether the meter showed it within what delays and a wrong clock may have been."""
+        slack = Decimal(DISPLAYS.get(unit_of(channel), "0.0006")) + abs(value) / 1_000_000
+        second = int(taken_at.timestamp())
+        for off in (0, 1, -1, 2, -2, 3, -3, 4):
+            if abs(self._at(serial, second + off).get(channel, Decimal(0)) - value) <= slack:
+                return True
+        return False
+
+
+class Around:
+    """What was done near an instant that explains why a poll of a line came to nothing."""
+
+    def __init__(self, deeds: Sequence[Deed], line: str, ends: Sequence[datetime]) -> None:
+        self._ends = sorted(end.timestamp() for end in ends)
+        spans = [(deed.since.timestamp(), deed.until.timestamp(), deed.fault) for deed in deeds]
+        self._stops = [(a, b) for a, b, fault in spans if fault.kind == "SIGSTOP" and fault.target == "collector"]
+        self._ways = [(a, b) for a, b, fault in spans if fault.target == line or fault.kind == "meter"] + self._stops
+        self._disk = [(a, b) for a, b, fault in spans if fault.kind == "disk full"]
+        self._steps = [(a, b, fault.value) for a, b, fault in spans if fault.kind == "clock step"]
+
+    def killed_after(self, at: float) -> bool:
+        """The collector ended with what it had heard then in hand."""
+        stopped = sum(min(b, at + 20) - max(a, at) for a, b in self._stops if b > at and a < at + 20)
+        first = bisect_left(self._ends, at - 0.5)
+        return first < len(self._ends) and self._ends[first] <= at + HELD_IN_HAND + stopped
+
+    def disturbed(self, at: float, before: float = 5.0, after: float = 3.0) -> bool:
+        """The way to the meter, the meter or the collector was."""
+        return any(a - after <= at <= b + before for a, b in self._ways)
+
+    def disk_full(self, at: float) -> bool:
+        return any(a - 10 <= at <= b + 20 for a, b in self._disk)
+
+    def steps(self, at: float) -> list[float]:
+        """By how much the collector's clock may have been wrong then."""
+        return [0.0, *(value for a, b, value in self._steps if a - 3 <= at <= b + 3)]
+
+
+def _polls(
+    found: Found, house: House, serial: str, stored: list[float], missed: Held, around: Around,
+    begun: datetime, until: datetime,
+) -> None:  # fmt: skip
+    """Each answered poll is stored once, or listed; each slot of the schedule is filled, or listed with its cause."""
+    left = list(stored)
+    for at in house.watched.polls(serial):
+        if not begun.timestamp() <= at < until.timestamp():
+            continue
+        if (place := _match(left, at, around.steps(at))) is not None:
+            del left[place]
+            continue
+        cause = _cause(missed, at - 1.0, at + 0.2)
+        if around.killed_after(at):
+            found.in_hand += 1
+        elif cause is not None and cause.startswith("spool") and around.disk_full(at):
+            found.empty["refused by a full disk"] += 1
+        elif cause is not None and around.disturbed(at):
+            found.unheard += 1
+        else:
+            found.lost.append(f"{serial} answered at {datetime.fromtimestamp(at, UTC)}: not stored, cause {cause}")
+    for at in left:
+        if begun.timestamp() + 5 < at < until.timestamp() - 5 and not house.watched.asked_between(
+            serial, at - 3, at + 6
+        ):
+            found.doubled.append(f"{serial} {datetime.fromtimestamp(at, UTC)}: stored, though the meter was not asked")
+    _slots(found, stored, missed, around, serial, begun, until)
+
+
+def _match(stored: list[float], at: float, steps: Sequence[float]) -> int | None:
+    """The place of the stored instant that is this poll's."""
+    first = bisect_left(stored, at - 2.0 + min(steps))
+    last = bisect_right(stored, at + 0.2 + max(steps))
+    near = range(first, last)
+    return min(near, key=lambda place: min(abs(stored[place] - at - step) for step in steps), default=None)
+
+
+def _cause(missed: Held, since: float, until: float) -> str | None:
+    return next((cause for a, b, cause in missed if a <= until and b >= since), None)
+
+
+def _slots(
+    found: Found, stored: list[float], missed: Held, around: Around, serial: str, begun: datetime, until: datetime
+) -> None:
+    for a in _cuts(begun, until):
+        b = a + PERIOD.total_seconds()
+        found.slots += 1
+        if bisect_left(stored, b) > bisect_left(stored, a):
+            continue
+        cause = _cause(missed, a, b) or NOT_ASKED
+        found.empty[cause] += 1
+        if cause.startswith("spool") and not around.disk_full(a):
+            found.miscaused.append(
+                f"{serial} {datetime.fromtimestamp(a, UTC)}: listed as {cause} with room on the disk"
+            )
+        elif cause != NOT_ASKED and not cause.startswith("spool") and not around.disturbed(a, before=60.0, after=5.0):
+            found.miscaused.append(
+                f"{serial} {datetime.fromtimestamp(a, UTC)}: listed as {cause}, nothing was disturbed"
+            )
+
+
+def _cuts(begun: datetime, until: datetime) -> Iterator[float]:
+    at = begun
+    while at + PERIOD <= until:
+        yield at.timestamp()
+        at += timedelta(seconds=PERIOD.total_seconds())
