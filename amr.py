@@ -25,6 +25,8 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 import api.cli_alive
+import api.cli_export
+import api.cli_import
 import collectors.cli
 import collectors.format_cli
 import simulators.cli
@@ -171,6 +173,7 @@ collectors.cli.meter.command("unknown")(storage.cli_strangers.unknown_meters)
 collectors.cli.meter.command("foreign")(storage.cli_strangers.foreign_meters)
 collectors.cli.meter.command("adopt")(storage.cli_strangers.adopt_meter)
 app.add_typer(storage.quarantine_cli.quarantine, name="quarantine")
+app.add_typer(api.cli_export.export, name="export")
 
 
 @app.callback()
@@ -533,10 +536,26 @@ FILE_LOOK = 5.0
 @app.command("import")
 def import_readings(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV with columns meter, channel, taken_at, value [, source, author]")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with columns meter, channel, taken_at, value [, source, author]; or 80020 XML, many in a .zip"
+        ),
+    ],
+    zone: Annotated[str | None, typer.Option(help="Clock of the 80020 sender; usually that of its INN.")] = None,
+    all_values: Annotated[bool, typer.Option("--all-values", help="Take 80020 values not for settlement too.")] = False,
 ) -> None:
-    """Import readings from a CSV file; repeating it changes nothing."""
-    run(_import(context.obj, file))
+    """Import readings from CSV, or load profiles from 80020 XML; repeating it changes nothing."""
+    if file.suffix.lower() in api.cli_import.SUFFIXES:
+        run(_import_80020(context.obj, file, zone, all_values=all_values))
+    else:
+        run(_import(context.obj, file))
+
+
+async def _import_80020(settings: Settings, file: Path, zone: str | None, *, all_values: bool) -> None:
+    async with service(settings) as (database, intake):
+        company = settings.company()
+        await api.cli_import.import_80020(database, intake, file, company, zone, all_values=all_values)
 
 
 async def _import(settings: Settings, file: Path) -> None:
