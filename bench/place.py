@@ -32,7 +32,7 @@ class Options:
     """What the command line says; `folder` and `schema` are kept with `keep` and used again by the next run."""
 
     registers: int = 2000
-    years: float = 1.1
+    years: float = 3.5
     within: timedelta = timedelta(minutes=10)
     dsn: str | None = None
     plain: bool = False

@@ -30,7 +30,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(minutes=30)
 SHAPES = {"deep": (200, 48, ">= 150000"), "wide": (10_000, 1, ">= 110000")}
 
-_FLEET = (
+FLEET = (
     "INSERT INTO meter (serial, model) SELECT 'w' || g, 'bench' FROM generate_series(1, 10000) g",
     "INSERT INTO register (meter_id, channel, digits, decimals, max_rate) SELECT id, '1.8.0', 8, 3, 100 FROM meter",
 )
@@ -93,7 +93,7 @@ async def run(batches: int = 10) -> None:
     for name, (registers, depth, must) in SHAPES.items():
         async with open_place(Options(dsn=from_environment())) as place:
             async with place.database.connection() as conn:
-                for statement in _FLEET:
+                for statement in FLEET:
                     await conn.execute(statement.encode())
             given = [readings(number, registers, depth) for number in range(batches + 2)]
             bare = await ceiling(place.database, given)

@@ -1,0 +1,124 @@
+"""What reading costs in a long history: each question through our code beside bare SQL for the same rows.
+
+    python -m bench.read [--years 3.5] [--minutes 10] [--registers 2000] [--plain] [--keep]
+
+Loads half-hours of 2 000 registers first, as many years as fit the minutes; on TimescaleDB what is older than 45 days
+is compressed. AMR_BENCH_DSN names a server; without it an embedded PostgreSQL. Loopback only, one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import random
+import time
+from datetime import datetime, timedelta
+
+import uvloop
+
+from bench.figure import Figure, quantile, record
+from bench.fleet import make_fleet
+from bench.load import Loaded, load_years
+from bench.place import Options, Place, from_environment, open_place
+from bench.read_questions import Asked, Questions
+from storage import midnights, timescale
+from storage.policy import StoragePolicy
+from storage.status import storage_status
+
+
+async def run(options: Options | None = None) -> None:
+    """Load, lay out as production would, ask."""
+    options = options or Options(dsn=from_environment())
+    gc.set_threshold(100_000, 50, 1000)  # as the service does
+    async with open_place(options) as place:
+        loaded = await prepare(place)
+        span = f"{loaded.begin:%Y-%m-%d} to {loaded.end:%Y-%m-%d}"
+        print(f"{place.kind}: {loaded.rows} readings, {span}, loaded in {loaded.seconds:.0f} s", flush=True)
+        async with place.database.own_connection() as bare:
+            bare.prepare_threshold = 1
+            await bare.execute("SET plan_cache_mode = force_generic_plan")
+            for asked in Questions(place, loaded, bare).all():
+                await measure(place, loaded, asked)
+        await sizes(place, loaded)
+
+
+async def prepare(place: Place) -> Loaded:
+    """The fleet, its years, the midnights beside them, and on TimescaleDB the columnstore where the policy has it."""
+    async with place.database.connection() as conn:
+        row = await (await conn.execute("SELECT count(*) FROM register")).fetchone()
+        if row == (0,):
+            await make_fleet(conn, place.options.registers)
+    loaded = await load_years(place.database, place.options.years, place.options.within)
+    begun = time.perf_counter()
+    if count := await midnights.remember(place.database, loaded.end + timedelta(days=1)):
+        spent = time.perf_counter() - begun
+        record(
+            Figure("midnights set aside after a load", count / spent, "midnights/s", detail=f"{count} in {spent:.0f} s")
+        )
+    if place.columnstore:
+        await compress(place, loaded.end - StoragePolicy().compress_after)
+    async with place.database.own_connection() as conn:
+        await conn.execute("ANALYZE midnight")
+    return loaded
+
+
+async def compress(place: Place, until: datetime) -> None:
+    """Every chunk that ends before an instant, as the policy's job would have done by then."""
+    async with place.database.own_connection() as conn:
+        for table in timescale.HISTORY:
+            for chunk in await timescale.chunks(conn, table) or ():
+                if not chunk.compressed and chunk.end <= until:
+                    await conn.execute(f"CALL public.convert_to_columnstore('{chunk.name}')".encode())
+
+
+async def measure(place: Place, loaded: Loaded, asked: Asked) -> None:
+    """Ours and the bare statement in turn; the slower twentieth of each is the figure."""
+    dice = random.Random(7)
+    spent: tuple[list[float], list[float]] = ([], [])
+    for question in (asked.ours, asked.bare):
+        for _ in range(3):
+            await question(dice)
+    for _ in range(asked.samples):
+        for question, times in zip((asked.ours, asked.bare), spent, strict=True):
+            begun = time.perf_counter()
+            await question(dice)
+            times.append(1000 * (time.perf_counter() - begun))
+    middle, bare_middle = (quantile(times, 0.5) for times in spent)
+    p95, bare_p95 = (quantile(times, 0.95) for times in spent)
+    ratio = f"median {middle:.2f} beside {bare_middle:.2f} ms: {middle / bare_middle:.1f} times"
+    detail = f"{ratio}; {place.kind}; {loaded.rows // 10**6} million readings"
+    record(Figure(f"{asked.name}, p95", p95, "ms", bare_p95, asked.must, detail))
+
+
+async def sizes(place: Place, loaded: Loaded) -> None:
+    """Bytes a reading with indexes, and in the columnstore."""
+    async with place.database.connection() as conn:
+        found = (await storage_status(conn)).tables
+    for table in found:
+        if table.name == "reading":
+            size = table.size if not table.compressed_rows else table.compressed_size
+            rows = table.compressed_rows or loaded.rows
+            must = "<= 4" if place.columnstore else ""
+            record(Figure("bytes a reading", size / rows, "bytes", None, must, f"{rows} rows; {place.kind}"))
+        elif table.name == "midnight":
+            detail = f"{table.size >> 20} MiB; {place.kind}"
+            record(Figure("midnights: bytes a reading stored", table.size / loaded.rows, "bytes", None, "", detail))
+
+
+def main() -> None:
+    """`python -m bench.read`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--years", type=float, default=3.5)
+    parser.add_argument("--minutes", type=float, default=10, help="the load ends after so many, with what is there")
+    parser.add_argument("--registers", type=int, default=2000, help="a multiple of 8")
+    parser.add_argument("--plain", action="store_true", help="plain tables also where TimescaleDB is offered")
+    parser.add_argument("--keep", action="store_true", help="keep what was loaded, and use it again the next time")
+    asked = parser.parse_args()
+    options = Options(
+        asked.registers, asked.years, timedelta(minutes=asked.minutes), from_environment(), asked.plain, asked.keep
+    )
+    uvloop.run(run(options))
+
+
+if __name__ == "__main__":
+    main()
