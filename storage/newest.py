@@ -1,7 +1,7 @@
 """The newest reading of every series of points: the newest that is believed, and what is newer and is not.
 
-The first look is at the last two days, of the sources that ever gave readings. Whatever is not there is looked for where
-the fleet's tables say that its series ends, and only then in all of the history.
+The first look is at the last two days, of the sources that ever gave readings. Whatever is not there is looked for
+where the fleet's tables say that its series ends, and only then in all of the history.
 """
 
 from __future__ import annotations
