@@ -7,6 +7,8 @@ async with street.start(Clock(), mqtt_url="mqtt://127.0.0.1:1883") as running:
 
 import asyncio
 import logging
+import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +30,17 @@ from simulators.unit import Unit
 
 _log = logging.getLogger(__name__)
 _EVERY = timedelta(seconds=30)
+_PORT = re.compile(r"^port = (\d+)$", re.MULTILINE)
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port of this machine if nobody listens there, else another one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    return wanted
 
 
 @dataclass(slots=True)
@@ -70,8 +83,9 @@ class Street:
 
     @classmethod
     def shipped(cls) -> Self:
-        """The street of the demo: 12 Modbus meters on 3 lines, 8 meters behind 2 gateways."""
-        return cls((files("simulators") / "street.toml").read_text(encoding="utf-8"))
+        """The street of the demo: 12 Modbus meters on 3 lines, 8 meters behind 2 gateways; taken ports exchanged."""
+        text = (files("simulators") / "street.toml").read_text(encoding="utf-8")
+        return cls(_PORT.sub(lambda port: f"port = {free_port(int(port[1]))}", text))
 
     def describe(self, start: datetime | None = None) -> StreetSpec:
         """The parsed file, scenario times counted from `start`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from simulators.clock import Clock
 from simulators.modbus import ModbusServer
 from simulators.mosquitto import Mosquitto
 from simulators.serial_line import SerialLine
-from simulators.street import Street
+from simulators.street import Street, free_port
 from simulators.table import StreetFileError
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -126,3 +127,20 @@ def test_no_meter_of_the_shipped_street_is_overloaded() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StreetFileError, match=r"no\.toml cannot be read"):
         Street.read(tmp_path / "no.toml")
+
+
+def test_the_demos_street_gives_way_to_whoever_holds_its_ports() -> None:
+    def ports(street: Street) -> list[int]:
+        return [line.port for line in street.describe(START).lines]
+
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        assert free_port(taken) != taken
+    assert free_port(taken) == taken
+    first = ports(Street.shipped())
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", first[1]))
+        holder.listen()
+        assert first[1] not in ports(Street.shipped())
