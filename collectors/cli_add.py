@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -67,6 +67,12 @@ class Wanted:
     period: str
     ct: str
     vt: str
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What is stored with the meter beside its address."""
+        return {} if self.password is None else {"password": self.password}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,8 @@ def add_meter(
     author: Annotated[str | None, typer.Option(help="Who says so, for the record.")] = None,
 ) -> None:
     """Read a meter, show it for comparison with its display, and store it at its point with the opening reading."""
-    wanted = Wanted(point, line, unit, model, serial, zone, period, ct, vt)
-    new = None if address is None else line_of(address, kind, baud=baud, parity=parity, password=password)
+    wanted = Wanted(point, line, unit, model, serial, zone, period, ct, vt, password)
+    new = None if address is None else line_of(address, kind, baud=baud, parity=parity)
     try:
         asyncio.run(_add(context.obj, wanted, new, yes, author))
     except AmrError as error:
@@ -145,7 +151,8 @@ async def read_once(link: ModbusLink, wanted: Wanted) -> Read:
 async def _read_serial(line: Line, catalog: Catalog, wanted: Wanted) -> Read:
     """The same of a meter with a protocol of its own; what it says of itself is shown beside its card."""
     unchecked = replace(line, options={**line.options, "check_serial": False})
-    meter = Polled(f"{wanted.model} {wanted.unit}", wanted.model, wanted.unit, timedelta(minutes=30), wanted.zone)
+    name, period = f"{wanted.model} {wanted.unit}", timedelta(minutes=30)
+    meter = Polled(name, wanted.model, wanted.unit, period, wanted.zone, wanted.options)
     answer, facts = await read_serial_once(SerialLink(unchecked, catalog), meter)
     for name, value in facts.items():
         say(f"{name}: {value}")
@@ -157,12 +164,13 @@ def addition(wanted: Wanted, serial: str, read: Read, line: Line | None, *, new_
     opening = {channel: f"{value:f}" for channel, value in read.values.items() if is_counter(channel)}
     tables: list[tuple[str, Mapping[str, object]]] = []
     if line is not None:
-        options = {"options": dict(line.options)} if line.options else {}
-        tables.append(("line", {"name": line.name, "kind": line.kind, "address": line.address, **options}))
+        settings = {"options": dict(line.options)} if line.options else {}
+        tables.append(("line", {"name": line.name, "kind": line.kind, "address": line.address, **settings}))
     if new_point:
         tables.append(("point", {"code": wanted.point, "zone": wanted.zone}))
     reached = {"line": wanted.line, "address": wanted.unit, "period": wanted.period}
-    tables.append(("meter", {"serial": serial, "model": wanted.model, **reached}))
+    options = {"options": wanted.options} if wanted.options else {}
+    tables.append(("meter", {"serial": serial, "model": wanted.model, **reached, **options}))
     ratios = {"ct": wanted.ct, "vt": wanted.vt}
     standing = {"point": wanted.point, "meter": serial, "since": read.at.replace(microsecond=0), **ratios}
     tables.append(("installation", {**standing, "opening": opening}))

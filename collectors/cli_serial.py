@@ -22,11 +22,19 @@ from ingest.channel import unit_of
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Line, Polled
 
+
+def _asked_for(given: str | None) -> str | None:
+    """What is typed is on nobody's screen and in no list of processes."""
+    return typer.prompt("password of the meter", hide_input=True) if given == "-" else given
+
+
 Password = Annotated[
     str | None,
     typer.Option(
         envvar="AMR_METER_PASSWORD",
-        help="Of a meter with sessions: its characters, or hex: and digits. Better in the environment; never shown.",
+        callback=_asked_for,
+        help="Of a meter with sessions: - to be asked for it, or its characters, or hex: and digits. Whoever may list "
+        "processes sees what stands here, so - or the environment are better.",
     ),
 ]
 

@@ -18,8 +18,8 @@ from storage.cli_words import connection, console, run, say
 from storage.gaps import Missing, missing
 
 _WHAT = {
-    "month": "registers as of 00:00 of the 1st",
-    "day": "registers as of 00:00",
+    "month": "00:00 of the 1st",
+    "day": "00:00",
     "profile": "load profile",
     "polls": "readings",
 }
@@ -33,7 +33,7 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line for people: registers of midnights that follow one another are `count` midnights of one row."""
+    """One line for people: `count` midnights that follow one another, or stretches that touch."""
 
     first: Missing
     begin: datetime
@@ -60,7 +60,7 @@ def list_gaps(
 
 
 def rows(found: Sequence[Missing]) -> Iterator[Row]:
-    """Gaps as people read them: midnights in a row are one line."""
+    """Gaps as people read them: midnights in a row, and stretches between two readings each, are one line."""
     row: Row | None = None
     for one in found:
         begin, end = _local(one)
@@ -75,12 +75,12 @@ def rows(found: Sequence[Missing]) -> Iterator[Row]:
 
 
 def _follows(row: Row, one: Missing, begin: datetime) -> bool:
-    """Whether a midnight is the one after the last of the row (of the 1st: the next month's)."""
+    """Whether it is the midnight after the row's last (of the 1st: the next month's), or begins where that ends."""
     before, gap = row.first, one.gap
     if (before.point, before.meter, before.gap.what, before.gap.why) != (one.point, one.meter, gap.what, gap.why):
         return False
     if gap.begin != gap.end:
-        return False
+        return row.end == begin
     if gap.what == "month":
         return (row.end + timedelta(days=31)).replace(day=1).date() == begin.date()
     return begin.date() == (row.end + timedelta(days=1)).date()
@@ -95,16 +95,16 @@ def _print_table(found: Sequence[Missing]) -> None:
     if not found:
         say("nothing is missing that a meter's memory was expected to fill")
         return
-    table = Table("point", "meter", "missing", "from", "to", "how many", "why", box=None)
+    table = Table("point", "meter", "missing", "from", "to", "count", "why", box=None)
     for row in rows(found):
         one = row.first
-        moments = one.gap.begin == one.gap.end
         table.add_row(
             *(one.point or "-", one.meter, _WHAT.get(one.gap.what, one.gap.what)),
-            *(f"{row.begin:%Y-%m-%d %H:%M}", f"{row.end:%Y-%m-%d %H:%M}", str(row.count) if moments else ""),
-            _WHY.get(one.gap.why, one.gap.why),
+            *(f"{row.begin:%Y-%m-%d %H:%M}", f"{row.end:%Y-%m-%d %H:%M}", str(row.count), one.gap.why),
         )
     console.print(table)
+    for why in sorted({one.gap.why for one in found}):
+        say(f"{why}: {_WHY.get(why, 'unknown to this version')}")
 
 
 def _print_csv(found: Sequence[Missing]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,3 +163,26 @@ def test_what_is_added_has_the_address_as_it_is_written() -> None:
     assert 'address = "00000201"' in text
     assert 'model = "neva-mt3xx"' in text
     assert load_catalog().serial_model("neva-mt3xx") is not None
+    assert "options" not in text
+
+
+def test_a_password_is_stored_with_the_meter_and_not_with_its_line() -> None:
+    wanted = Wanted("P-1", "tp-7", "5", "mercury-234", None, "Europe/Samara", "30m", "1", "1", SECRET)
+    line = Line("tp-7", "serial-over-tcp", "h:1", {"baud": 19200})
+    text = addition(wanted, "47000999", Read("47000999", {}, {}, AT), line, new_point=False)
+    added = tomllib.loads(text.replace('{"', '{ "'))
+    assert added["line"][0]["options"] == {"baud": 19200}
+    assert added["meter"][0]["options"] == {"password": SECRET}
+    assert SECRET not in repr(wanted)
+
+
+def test_a_password_that_is_asked_for_is_not_shown() -> None:
+    rig = Rig()
+    rig.mercury230(5, passwords=(SECRET.encode(),))
+    with served(rig) as where:
+        words = ("--model", "mercury-230", "--kind", "serial-over-tcp", "--address", where.address, "--unit", "5")
+        result = CliRunner().invoke(app, ["meter", "read", *words, "--password", "-"], input=f"{SECRET}\n")
+    assert result.exit_code == 0, result.output
+    assert "password of the meter" in result.output
+    assert "serial: 47000999" in result.output
+    assert SECRET not in result.output

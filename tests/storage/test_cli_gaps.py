@@ -29,7 +29,8 @@ async def prepare(settings: DatabaseSettings) -> None:
         midnights = [FIRST + step * DAY for step in (0, 1, 2, 5)]
         gaps = [
             *(Gap(at, at, "month" if at == FIRST + 2 * DAY else "day", "too_old") for at in midnights),
-            Gap(FIRST, FIRST + timedelta(hours=3), "polls", "no_memory"),
+            Gap(FIRST, FIRST + DAY / 2, "polls", "no_memory"),
+            Gap(FIRST + DAY / 2, FIRST + DAY, "polls", "no_memory"),
         ]
         await Shelf(database).lost("m1", gaps, Wanted((), FIRST, FIRST + 30 * DAY))
 
@@ -44,14 +45,17 @@ def run(settings: DatabaseSettings, *words: str) -> str:
 def test_gaps_are_listed(database_settings: DatabaseSettings) -> None:
     asyncio.run(prepare(database_settings))
     table = [" ".join(line.split()) for line in run(database_settings, "P-1").splitlines()]
-    assert [line.split()[0] for line in table] == ["point", "P-1", "P-1", "P-1", "P-1"]
-    assert "registers as of 00:00 2026-10-30 00:00 2026-10-31 00:00 2" in table[1]
-    assert "2026-11-04 00:00 2026-11-04 00:00 1" in table[2]
-    assert "registers as of 00:00 of the 1st 2026-11-01 00:00 2026-11-01 00:00 1" in table[3]
-    assert "readings" in table[4]
-    assert "the model keeps nothing that could fill it" in table[4]
+    assert table == [
+        "point meter missing from to count why",
+        "P-1 m1 00:00 2026-10-30 00:00 2026-10-31 00:00 2 too_old",
+        "P-1 m1 00:00 2026-11-04 00:00 2026-11-04 00:00 1 too_old",
+        "P-1 m1 00:00 of the 1st 2026-11-01 00:00 2026-11-01 00:00 1 too_old",
+        "P-1 m1 readings 2026-10-30 00:00 2026-10-31 00:00 2 no_memory",
+        "no_memory: the model keeps nothing that could fill it",
+        "too_old: the meter's memory no longer reaches so far",
+    ]
     rows = run(database_settings, "--all", "--csv").splitlines()
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert rows[1].startswith("P-1,m1,test,day,2026-10-30T00:00:00+04:00,2026-10-30T00:00:00+04:00,too_old,")
     assert "nothing is missing" in run(database_settings, "P-2")
     assert "say which point" in run(database_settings)
