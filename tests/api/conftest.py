@@ -122,7 +122,7 @@ def settings() -> ApiSettings:
     return ApiSettings(token_ttl=timedelta(seconds=0))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def knowledge() -> Knowledge:
     """What the served application is told of devices."""
     registers = (RegisterSpec("1.8.0", 6, 2, Decimal(20)), RegisterSpec("3.8.0", 6, 2, Decimal(20)))
