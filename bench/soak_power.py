@@ -19,7 +19,7 @@ from typing import Any
 _OK = 0
 
 _X_OPEN = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
 )
 _X_SYNC = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 _X_CLOSE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
@@ -57,10 +57,11 @@ def watch(folder: Path, aside: Path) -> None:
     files: dict[int, str] = {}
     methods: dict[int, _Methods] = {}
 
-    def on_open(vfs_at: int, name: bytes | None, file: int, flags: int, out: Any) -> int:
-        done = opened(vfs_at, name, file, flags, out)
-        if done == _OK and name is not None and Path(os.fsdecode(name)).is_relative_to(folder):
-            files[file] = os.fsdecode(name)
+    def on_open(vfs_at: int, name_at: int | None, file: int, flags: int, out: Any) -> int:
+        done = opened(vfs_at, name_at, file, flags, out)  # the very pointer: SQLite keeps it until the file is closed
+        name = None if name_at is None else os.fsdecode(ctypes.string_at(name_at))
+        if done == _OK and name is not None and Path(name).is_relative_to(folder):
+            files[file] = name
             at = ctypes.cast(file, ctypes.POINTER(ctypes.c_void_p))
             original = at[0]
             if original not in methods:
