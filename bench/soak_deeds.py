@@ -47,7 +47,7 @@ class Deeds:
 
     def _way(self, fault: Fault) -> Callable[[Fault], Coroutine[Any, Any, bool | None]]:
         kind = fault.kind
-        if kind in ("kill -9", "SIGTERM", "SIGSTOP", "power cut"):
+        if kind in ("kill -9", "SIGTERM", "SIGSTOP"):
             return self._part
         if kind.startswith("database"):
             return self._database
@@ -55,7 +55,9 @@ class Deeds:
             return self._broken_broker
         if kind.startswith("network"):
             return self._network
-        return {"disk full": self._disk, "clock step": self._clock, "meter": self._meter}[kind]
+        return {"disk full": self._disk, "power cut": self._power, "clock step": self._clock, "meter": self._meter}[
+            kind
+        ]
 
     async def _part(self, fault: Fault) -> bool | None:
         part = self._house.parts[fault.target]
@@ -67,15 +69,24 @@ class Deeds:
                 await asyncio.sleep(fault.length)
                 part.send(signal.SIGCONT)
                 return None
-            if fault.kind == "SIGTERM":
-                await part.terminate()
-            else:
-                await part.kill()
-            if fault.kind == "power cut":
-                await asyncio.to_thread(self._house.power_cut)
+            await (part.terminate() if fault.kind == "SIGTERM" else part.kill())
             await asyncio.sleep(fault.length / 2)
             part.start()
             return None
+
+    async def _power(self, fault: Fault) -> bool | None:
+        """The substation without its network, then without power; it comes back without its network, and polls."""
+        part, proxy = self._house.parts["collector"], self._house.proxies["collector-database"]
+        async with part._moving:
+            proxy.cut()
+            await asyncio.sleep(fault.length)
+            await part.kill()
+            await asyncio.to_thread(self._house.power_cut)
+            await asyncio.sleep(0.5)
+            part.start()
+        await asyncio.sleep(fault.value)
+        proxy.mend()
+        return None
 
     async def _database(self, fault: Fault) -> bool | None:
         if fault.kind == "database SIGSTOP":

@@ -46,7 +46,7 @@ class Size:
     lines: int = 4
     meters: int = 24
     gateways: int = 5
-    pushed: int = 16
+    pushed: int = 28
 
     def street(self) -> str:
         """The street's file. Starts far apart, so that no meter's value can be another's."""

@@ -53,7 +53,7 @@ def plan(seed: int, seconds: float, lines: int, every: float) -> list[Fault]:
             place = _place(fault)
             if busy.get(place, 0.0) <= at:
                 found.append(fault)
-                busy[place] = at + fault.length + 3.0
+                busy[place] = at + fault.length + 3.0 + (fault.value if kind_waits(fault) else 0.0)
                 break
     return found
 
@@ -70,7 +70,7 @@ def _fault(chance: random.Random, at: float, lines: int) -> Fault:
     if kind in ("kill -9", "SIGTERM", "SIGSTOP"):
         target = chance.choice(PARTS)
     elif kind == "power cut":
-        target = "collector"
+        target, length, value = "collector-database", chance.uniform(3.0, 7.0), chance.uniform(5.0, 12.0)
     elif kind.startswith("network"):
         target = chance.choice([*LINKS, *(f"line-{n}" for n in range(lines))])
         length = chance.choice((0.5, 2.0, 6.0, 12.0)) * chance.uniform(0.7, 1.3)
@@ -84,6 +84,11 @@ def _fault(chance: random.Random, at: float, lines: int) -> Fault:
     elif kind.startswith("database"):
         length = chance.choice((1.0, 3.0, 8.0)) * chance.uniform(0.7, 1.3)
     return Fault(round(at, 2), kind, target, round(length, 2), value)
+
+
+def kind_waits(fault: Fault) -> bool:
+    """Whether its value is a time as well."""
+    return fault.kind == "power cut"
 
 
 def _place(fault: Fault) -> str:

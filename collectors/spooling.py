@@ -64,7 +64,7 @@ class Spooling:
         self._store = store
         self._rate = rate
         self._day_of = day_of
-        self._away = False
+        self._away = self._told = False
         self._woken = asyncio.Event()
         self._refused: dict[str, Contact] = {}
 
@@ -76,8 +76,9 @@ class Spooling:
     async def keep(self, deliveries: Sequence[Delivery]) -> None:
         """On disk when it returns. Raises SpoolFailed; these polls are told of as missed when the store is back."""
         now = datetime.now(UTC)
-        if not self._away:
+        if not self._told:
             log.warning("the store is away: polls are kept in %s", self.spool.path)
+            self._told = True
         try:
             await self.spool.put([item_of(delivery, now, self._day_of) for delivery in deliveries])
         except SpoolFailed as error:
@@ -120,6 +121,7 @@ class Spooling:
             after = rows[-1][0]
             due = started + sum(delivery.size for delivery in deliveries) / self._rate
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+        self._told = False
         if begun:
             log.warning("the store is back: %d polls were brought to it from the spool", total)
 

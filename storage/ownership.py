@@ -36,12 +36,16 @@ SPEAK_AFTER = 20.0
 """Seconds between a claim and the first word while other collectors are alive; more than `SILENT_AFTER` and a tick."""
 
 _ALIVE = """
-INSERT INTO collector (name, seen_at, keeps_until, lines)
-VALUES (%(name)s, now(), now() + %(offline)s * interval '1 second', %(lines)s)
-ON CONFLICT (name) DO UPDATE SET seen_at = now(), keeps_until = excluded.keeps_until, lines = excluded.lines
+INSERT INTO collector (name, seen_at, keeps_until, lines, wants)
+VALUES (%(name)s, now(), now() + %(offline)s * interval '1 second', %(lines)s, %(wants)s)
+ON CONFLICT (name) DO UPDATE SET seen_at = now(), keeps_until = excluded.keeps_until, lines = excluded.lines,
+    wants = excluded.wants
 """
 _FORGET = "DELETE FROM collector WHERE seen_at < now() - interval '1 day' AND coalesce(keeps_until, now()) <= now()"
-_OTHERS = "SELECT count(*) FROM collector WHERE name <> %(name)s AND seen_at > now() - interval '10 minutes'"
+_OTHERS = """
+SELECT count(*) FROM collector WHERE name <> %(name)s AND seen_at > now() - interval '10 minutes'
+AND coalesce(wants && %(wants)s, true)
+"""
 _GONE = "DELETE FROM collector WHERE name = %(name)s"
 _NAME = "SELECT pg_try_advisory_lock(hashtextextended('amr collector ' || current_schema() || ' ' || %(name)s, 0))"
 _KEY = "hashtextextended('amr line ' || current_schema() || ' ' || name, 0)"
@@ -148,11 +152,13 @@ class Ownership:
         self._claimed = {line: at for line, at in self._claimed.items() if line in mine}
 
     async def _look(self, conn: psycopg.AsyncConnection[Any]) -> None:
-        others = await (await conn.execute(_OTHERS, {"name": self.name})).fetchone()
+        wants = sorted(self._wanted)
+        others = await (await conn.execute(_OTHERS, {"name": self.name, "wants": wants})).fetchone()
         alone = others is not None and others[0] == 0
         now = self._clock()
         owned = sorted((self._held | self._claimed.keys()) & self._wanted)
-        await conn.execute(_ALIVE, {"name": self.name, "offline": self._offline if alone else None, "lines": owned})
+        offline = self._offline if alone and self._offline else None
+        await conn.execute(_ALIVE, {"name": self.name, "offline": offline, "lines": owned, "wants": wants})
         self._alone, self._confirmed = alone, now
         await conn.execute(_FORGET)
         given_up = (self._held | self._claimed.keys()) - self._wanted
