@@ -60,6 +60,7 @@ def create_app(
     doorkeeper = Doorkeeper(database, settings.token_ttl, provider)
     limiter = Limiter(settings.rate, settings.burst)
     hub = EventHub(database, settings.streams, settings.streams_each)
+    app.state.at_stop = (hub.close,)
     app.state.context = Context(database, intake, doorkeeper, limiter, settings, now, hub, knowledge or Knowledge())
     return app
 

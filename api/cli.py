@@ -37,7 +37,8 @@ class _Server(uvicorn.Server):
 async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
     """Serve while the context is open; gives the base URL. Port 0 takes a free one.
 
-    Raises Misconfigured when the address cannot be had. At the end running requests get a few seconds to finish.
+    Raises Misconfigured when the address cannot be had. At the end running requests get a few seconds to finish; those
+    that would never finish by themselves are told by what the application has in `state.at_stop`.
     """
     listener = _listen(host, port)
     name, number = listener.getsockname()[:2]
@@ -61,6 +62,8 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
     finally:
         up.cancel()
         server.should_exit = True
+        for stop in getattr(app.state, "at_stop", ()):
+            stop()
         await running
 
 

@@ -24,21 +24,27 @@ _ROOM = 200
 
 
 class Listener:
-    """Events as they come. `lost`: some did not fit, and the stream should end."""
+    """Events as they come. `over`: some did not fit, or the service stops, and the stream should end."""
 
     def __init__(self) -> None:
-        self._events: asyncio.Queue[CabinetEvent] = asyncio.Queue(_ROOM)
-        self.lost = False
+        self._events: asyncio.Queue[CabinetEvent | None] = asyncio.Queue(_ROOM)
+        self.over = False
 
     def offer(self, event: CabinetEvent) -> None:
         """Put one before the listener, who must not hold up the others."""
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
-            self.lost = True
+            self.over = True
+
+    def end(self) -> None:
+        """Let the stream end now."""
+        self.over = True
+        with contextlib.suppress(asyncio.QueueFull):  # then there is something to wake up for
+            self._events.put_nowait(None)
 
     async def next(self, patience: float) -> CabinetEvent | None:
-        """The next event, None when none came for so many seconds."""
+        """The next event, None when none came for so many seconds, or at the end."""
         try:
             async with asyncio.timeout(patience):
                 return await self._events.get()
@@ -76,6 +82,11 @@ class EventHub:
             del self._listeners[listener]
             if not self._listeners:
                 await self._stop()
+
+    def close(self) -> None:
+        """Let every stream end: the service stops, and their clients find it again where it is started next."""
+        for listener in self._listeners:
+            listener.end()
 
     async def _until_ready(self) -> None:
         """Until notices are heard. Raises StoreUnavailable when they are not in time."""

@@ -131,7 +131,7 @@ class Stream:
             yield event
         loop = asyncio.get_running_loop()
         end = loop.time() + LONGEST
-        while self.whole and not self.listener.lost and (left := end - loop.time()) > 0:
+        while self.whole and not self.listener.over and (left := end - loop.time()) > 0:
             news = await self.listener.next(left)
             if news is not None and self.wanted(news):
                 if not await self._admitted():

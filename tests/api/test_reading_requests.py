@@ -14,11 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import create_app
+from api.cli import serving
 from api.context import ApiSettings
 from api.request_schemas import RequestOut, RequestsPage
+from ingest.intake import Intake
 from ingest.model import Reading
+from storage.database import Database
+from storage.readings import PostgresStore
 from storage.request_states import finish, take
-from tests.api.conftest import House, bearer
+from tests.api.conftest import House, bearer, furnish
 from tests.api.test_audit import acts
 
 PATIENCE = 30.0
@@ -237,6 +242,19 @@ async def test_a_request_nobody_takes_ends_for_who_follows_it(house: House) -> N
     async with following(house, f"/reading-requests/{number}/events") as events:
         states = [event["data"]["state"] async for event in events if "data" in event]
     assert states[-1] == "failed"
+
+
+async def test_a_service_that_stops_ends_its_streams_as_streams_end(database: Database, settings: ApiSettings) -> None:
+    await furnish(database)
+    app = create_app(database, Intake(PostgresStore(database)), settings=settings)
+    async with httpx.AsyncClient(timeout=30) as client:
+        async with serving(app, "127.0.0.1", 0) as url:
+            asked = client.build_request("GET", f"{url}/api/v1/cabinet/events/stream", headers=bearer("boris"))
+            answer = await client.send(asked, stream=True)
+            lines = answer.aiter_lines()
+            assert await anext(lines) == ": following"
+        assert [line async for line in lines] == ["retry: 3000", ""], "not broken off, which would raise"
+        await answer.aclose()
 
 
 class TestStreams:
