@@ -1,15 +1,17 @@
-"""The verbs of what is stored: `amr storage status | retain | adopt-timescale`."""
+"""The verbs of what is stored: `amr storage status | retain | adopt-timescale | backup | restore`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from storage import backup as files
 from storage.database import Database, DatabaseSettings, open_database
 from storage.migrate import migrate
 from storage.policy import StoragePolicy
@@ -17,7 +19,9 @@ from storage.retention import retain as thin
 from storage.status import StorageStatus, TableStatus, storage_status
 from storage.timescale_layout import adapt
 
-storage = typer.Typer(no_args_is_help=True, help="How much is stored and how; retention; the move to TimescaleDB.")
+storage = typer.Typer(
+    no_args_is_help=True, help="How much is stored and how; retention; backup; the move to TimescaleDB."
+)
 
 _console = Console()
 
@@ -75,8 +79,35 @@ def adopt(context: typer.Context) -> None:
         async with database.connection() as conn:
             found = await storage_status(conn)
         if not said and found.timescale is None:
-            said = ["the server has no TimescaleDB; install it there first (docs/operations-storage.md)"]
+            said = ["the server has no TimescaleDB; install it there first (docs/backup.md)"]
         _console.print("\n".join(said) or "the history is in TimescaleDB's tables already", highlight=False)
+
+    _run(context.obj, work)
+
+
+@storage.command()
+def backup(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="A new file, read by its owner only.")]
+) -> None:
+    """Write the whole database into one file (pg_dump's custom format) while the service goes on."""
+
+    async def work(database: Database, policy: StoragePolicy) -> None:
+        _console.print("\n".join(await files.backup(database, file)), highlight=False, soft_wrap=True)
+
+    _run(context.obj, work)
+
+
+@storage.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="What `amr storage backup` or pg_dump --format=custom wrote.", exists=True)
+    ],
+) -> None:
+    """Fill a new, empty database (AMR_DATABASE_URL, or the folder AMR_DATA) from a backup."""
+
+    async def work(database: Database, policy: StoragePolicy) -> None:
+        _console.print("\n".join(await files.restore(database, file, policy)), highlight=False, soft_wrap=True)
 
     _run(context.obj, work)
 
