@@ -93,6 +93,8 @@ def show_model(model: SerialModel) -> None:
         say(f"keeps registers of {depth.months} months and {depth.days} days")
     if depth.intervals:
         say(f"keeps a load profile of {depth.intervals} intervals of {depth.length}")
+    for one in model.unsupported:
+        say(f"not supported: {one}")
 
 
 def rows(models: Iterable[SerialModel]) -> list[tuple[str, str, str, str]]:

@@ -139,7 +139,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SerialModel:
-    """A meter model. `serial`, `date` and `time` are IEC names; `passwords` are the maker's own, not secrets."""
+    """A meter model. `serial`, `date` and `time` are IEC names; `passwords` are the maker's own, not secrets.
+
+    `unsupported` tells people what the meter keeps and nobody reads of it, and why.
+    """
 
     slug: str
     manufacturer: str
@@ -156,6 +159,7 @@ class SerialModel:
     date: str | None = None
     time: str | None = None
     samples: tuple[Sample, ...] = ()
+    unsupported: tuple[str, ...] = ()
     timeout: float = 0.5
     pause: float = 0.0
 

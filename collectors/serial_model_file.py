@@ -68,6 +68,7 @@ def _model(slug: str, top: Table) -> SerialModel:
         date=top.text("date", "") or None,
         time=top.text("time", "") or None,
         samples=tuple(_sample(table, (*asks, *(one.ask for one in archives))) for table in top.tables("sample")),
+        unsupported=top.some_texts("unsupported"),
         timeout=top.seconds("timeout", 0.05, 30.0, 0.5 if tongue.is_binary else 1.5),
         pause=top.seconds("pause", 0.0, 10.0, 0.0),
     )

@@ -14,6 +14,7 @@ from collectors.serial_model import Archive, Ask, Reach, SerialModel, Tongue, de
 from collectors.serial_model_file import parse_serial_model
 from ingest.channel import is_counter
 from ingest.errors import Misconfigured
+from simulators.serial_models import SERIAL_MODELS
 
 SHIPPED = load_catalog().serial
 TODAY = date(2026, 11, 20)
@@ -166,3 +167,15 @@ def test_answers_by_date_have_their_proof() -> None:
     assert first[Kind.DAY].proven_by(TODAY) == ("18 00 20 11 26 00", "05 C0 00")
     assert first[Kind.MONTH].proven_by(TODAY) == ("18 01 01 11 26 00", "05 BB 00")
     assert SHIPPED["mercury-230"].archives[0].proven_by(TODAY) is None
+
+
+@pytest.mark.parametrize("slug", list(SHIPPED))
+def test_what_is_not_read_of_a_memory_is_told(slug: str) -> None:
+    model, told = SHIPPED[slug], " ".join(SHIPPED[slug].unsupported)
+    assert bool(model.depth.days and model.depth.months) or "registers as of 00:00" in told
+    assert model.profile is not None or "load profile" in told or "half-hours" in told
+    assert slug not in ("mercury-234", "mercury-236") or "4096 records" in told
+
+
+def test_every_model_is_simulated_but_the_one_that_only_prints() -> None:
+    assert set(SERIAL_MODELS) == set(SHIPPED) - {"iec-62056-readout"}
