@@ -1,6 +1,6 @@
-"""`make bench`: every figure, each beside the ceiling measured in the same run; about three minutes.
+"""`make bench`: every figure, each beside the ceiling measured in the same run; about six minutes.
 
-python -m bench [write] [poll]
+python -m bench [write] [poll] [push]
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import argparse
 
 import uvloop
 
-from bench import poll, write
+from bench import poll, push, write
 
-PARTS = ("write", "poll")
+PARTS = ("write", "poll", "push")
 
 
 async def run(names: list[str]) -> None:
@@ -20,6 +20,8 @@ async def run(names: list[str]) -> None:
         await write.run()
     if "poll" in names:
         await poll.run(2.0)
+    if "push" in names:
+        await push.run()
 
 
 if __name__ == "__main__":

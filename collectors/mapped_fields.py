@@ -66,7 +66,7 @@ def add(one: Field, value: object, meter: str, at: datetime, payload: bytes, par
         if amount == 0 and one.drop_zero and is_counter(channel or ""):
             parsed.ignored.append(f"{name} is 0: published before the first measurement")
         elif channel is not None:
-            parsed.readings.append(Reading(meter, channel, at, amount))
+            parsed.add(Reading(meter, channel, at, amount))
 
 
 def _amount(one: Field, name: str, channel: str | None, value: object) -> Decimal:

@@ -10,13 +10,14 @@ it is confirmed by that name after the commit. What else a forwarding collector 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from collectors.exact import Unfit, energy, instant, number, obis, read_json, serial, shown, write_json
 from collectors.payload_beside import BESIDE, contact_of, interval_of, receipt_of, reject_of
+from collectors.plain_json import read_plain
 from ingest.delivery import Contact, Reject
 from ingest.model import IntervalReading, Reading
 
@@ -51,12 +52,17 @@ class Parsed:
     `receipt` is the sender's name of the message, empty when it wants no confirmation.
     """
 
-    readings: list[Reading] = field(default_factory=list)
+    readings: Sequence[Reading] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     intervals: list[IntervalReading] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
     receipt: str = ""
+
+    def add(self, reading: Reading) -> None:
+        """One reading more, of a message that is read piece by piece."""
+        assert isinstance(self.readings, list)
+        self.readings.append(reading)
 
 
 def refused(payload: bytes, unfit: Unfit) -> Parsed:
@@ -75,6 +81,17 @@ def too_large(payload: bytes, cut: int = 0) -> Parsed | None:
 
 def read_own(payload: bytes) -> Parsed:
     """What one message in our own JSON says."""
+    plain = read_plain(payload)
+    if plain is not None:
+        parsed = Parsed(plain[0])
+        if plain[1]:
+            _read_beside(plain[1], payload, parsed)
+        return parsed
+    return read_with_care(payload)
+
+
+def read_with_care(payload: bytes) -> Parsed:
+    """The same element by element, with a reject for each that is wrong."""
     try:
         content = _object(read_json(payload))
         elements = _elements(content)
@@ -85,7 +102,7 @@ def read_own(payload: bytes) -> Parsed:
         _read_beside(content, payload, parsed)
     for element in elements:
         try:
-            parsed.readings.append(_reading(element))
+            parsed.add(_reading(element))
         except Unfit as unfit:
             parsed.rejects.append(_reject("readings", element, unfit, payload))
             if len(parsed.rejects) > MOST_REJECTS:
@@ -200,7 +217,7 @@ def _curtailed(parsed: Parsed, elements: list[object], payload: bytes) -> Parsed
     bad = 0
     for element in elements:
         try:
-            kept.readings.append(_reading(element))
+            kept.add(_reading(element))
         except Unfit:
             bad += 1
     detail = (

@@ -8,18 +8,20 @@ leaves another version behind, and the whole batch is then judged again thorough
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from ingest.channel import MICRO, is_counter
+from ingest.channel import MICRO
+from ingest.columns import Columns
 from ingest.delivery import Delivery
+from ingest.following import Sorting, Track
 from ingest.instants import EPOCH, micros, span
-from ingest.judge import DRIFT_TOLERANCE, FUTURE_TOLERANCE, HOUR, limits_of
+from ingest.judge import DRIFT_TOLERANCE, FUTURE_TOLERANCE
 from ingest.model import Reading, Source
 from ingest.pile import Pile
-from ingest.store import Appended, BatchWork, Card, End
+from ingest.store import Appended, BatchWork
 from ingest.taken import Taken
 
 MOST = 250_000
@@ -29,37 +31,10 @@ MACHINES = (Source.AUTOMATIC, Source.IMPORT)
 Key = tuple[str, str]
 """(meter serial, channel)"""
 
-_UNBOUNDED = 2**80
-"""No limit known: more than any value, rate or instant."""
 _MICROSECOND_DAY = 86_400_000_000
 _MILLION = Decimal(MICRO)
 _UNITS = (MICRO, MICRO // 10, MICRO // 100, MICRO // 1000)
 """The display's last digit by its decimals, not finer than a watt hour."""
-
-
-class Track:
-    """The end of one series in memory, and what bounds its next step."""
-
-    __slots__ = (
-        "at", "calm", "ceiling", "coarsest", "counter", "family", "gateway", "moved", "rate", "register_id", "since",
-        "slack", "source", "value", "version",
-    )  # fmt: skip
-
-    def __init__(self, card: Card, source: Source, end: End) -> None:
-        register = card.register
-        limits = limits_of(register)
-        self.register_id = register.id
-        self.source = int(source)
-        self.gateway = card.gateway
-        self.family = card.family
-        self.coarsest = card.coarsest
-        self.counter = is_counter(register.channel)
-        self.rate = limits.max_rate if limits.max_rate is not None else _UNBOUNDED
-        self.slack = 2 * limits.resolution
-        self.ceiling = limits.modulus if self.counter and limits.modulus is not None else _UNBOUNDED
-        self.since = -_UNBOUNDED if register.installed_since is None else micros(register.installed_since)
-        self.at, self.value, self.calm, self.version = end
-        self.moved = False
 
 
 class Found(NamedTuple):
@@ -87,13 +62,19 @@ class Tracks:
                 of_source.clear()
             self._lanes.clear()
             self._fleet = version
-        wanted = {
-            (reading.meter, reading.channel, reading.source)
-            for delivery in deliveries
-            if self._lanes_of(delivery.readings) is None
-            for reading in delivery.readings
-            if (known := self._tracks.get(reading.source)) is not None and (reading.meter, reading.channel) not in known
-        }
+        automatic = self._tracks[Source.AUTOMATIC]
+        wanted: set[tuple[str, str, Source]] = set()
+        for delivery in deliveries:
+            readings = delivery.readings
+            if type(readings) is Columns:
+                wanted.update((*key, Source.AUTOMATIC) for key in readings.keys if key not in automatic)
+            elif self._lanes_of(readings) is None:
+                wanted.update(
+                    (reading.meter, reading.channel, reading.source)
+                    for reading in readings
+                    if (known := self._tracks.get(reading.source)) is not None
+                    and (reading.meter, reading.channel) not in known
+                )
         if not wanted:
             return
         cards = await work.cards({(meter, channel) for meter, channel, _ in wanted})
@@ -130,102 +111,66 @@ class Tracks:
 
         When one reading of a series needs a thorough look, so does the rest of that series in this batch.
         """
-        tracks, none = self._tracks, dict[Key, Track]()
-        epoch, day, million, tolerance = EPOCH, _MICROSECOND_DAY, _MILLION, DRIFT_TOLERANCE
         latest = micros(received_at) + span(FUTURE_TOLERANCE)
-        rows: list[Appended] = []
-        moved: list[Track] = []
-        places: list[int] = []
-        others: list[int] = []
-        spoiled: set[Track] = set()
+        sorting = Sorting()
         for first, delivery in zip(pile.starts, pile.deliveries, strict=True):
             readings, gateway = delivery.readings, delivery.gateway
+            if type(readings) is Columns:
+                tracks = map(self._tracks[Source.AUTOMATIC].get, readings.keys)
+                sorting.add(first, tracks, readings.ats, readings.micros, gateway, latest)
+                continue
             lanes = self._lanes_of(readings)
             if lanes is not None and type(readings) is Taken and gateway is None:
                 at = micros(readings.taken_at)
-                if at <= latest and _all_follow(lanes, readings.micros, at):
-                    _move_all(lanes, readings.micros, at, rows, moved)
-                    places.extend(range(first, first + len(lanes)))
+                if at <= latest and sorting.add_poll(first, lanes, readings.micros, at):
                     continue
-            for place, reading in enumerate(readings, first):
-                track = tracks.get(reading.source, none).get((reading.meter, reading.channel))
-                if track is None or not track.calm:
-                    others.append(place)
-                    continue
-                taken_at = reading.taken_at
-                passed = taken_at - epoch
-                at = passed.days * day + passed.seconds * 1_000_000 + passed.microseconds
-                value = int((reading.value * million).to_integral_value())
-                step, elapsed = value - track.value, at - track.at
-                # In one expression and without calls: this is run for every reading there is.
-                if (
-                    elapsed > 0
-                    and track.since <= at <= latest
-                    and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
-                    and value < track.ceiling
-                    and (gateway is None or gateway == track.gateway)
-                    and (reading.captured_at is None or abs(reading.captured_at - taken_at) <= tolerance)
-                    and reading.author is None
-                    and reading.note is None
-                ):
-                    track.at, track.value = at, value
-                    rows.append((track.register_id, track.source, at, value))
-                    places.append(place)
-                    if not track.moved:
-                        track.moved = True
-                        moved.append(track)
-                else:
-                    others.append(place)
-                    spoiled.add(track)
-        for track in moved:
+            sorting.add(first, *self._laid_out(readings, sorting.spoiled), gateway, latest)
+        for track in sorting.moved:
             track.moved = False
-        if any(track.family is not None for track in moved):
-            spoiled |= _wrong_families(moved, rows)
-        if spoiled:
-            rows, moved, others = self._set_aside(spoiled, rows, moved, places, others, pile)
-        return Found(rows, moved, others)
+        if any(track.family is not None for track in sorting.moved):
+            sorting.spoiled |= _wrong_families(sorting.moved, sorting.rows)
+        if sorting.spoiled:
+            return self._set_aside(sorting, pile)
+        return Found(sorting.rows, sorting.moved, sorting.others)
 
-    def _set_aside(
-        self,
-        spoiled: Collection[Track],
-        rows: list[Appended],
-        moved: list[Track],
-        places: list[int],
-        others: list[int],
-        readings: Pile,
-    ) -> tuple[list[Appended], list[Track], list[int]]:
+    def _laid_out(
+        self, readings: Iterable[Reading], spoiled: set[Track]
+    ) -> tuple[list[Track | None], list[int], list[int]]:
+        """Track, instant and value of each reading. One that only a thorough look understands has no track."""
+        none = dict[Key, Track]()
+        epoch, day, million, tolerance = EPOCH, _MICROSECOND_DAY, _MILLION, DRIFT_TOLERANCE
+        tracks: list[Track | None] = []
+        ats: list[int] = []
+        values: list[int] = []
+        for reading in readings:
+            track = self._tracks.get(reading.source, none).get((reading.meter, reading.channel))
+            taken_at, captured_at = reading.taken_at, reading.captured_at
+            if track is not None and (
+                (captured_at is not None and abs(captured_at - taken_at) > tolerance)
+                or reading.author is not None
+                or reading.note is not None
+            ):
+                spoiled.add(track)
+                track = None
+            tracks.append(track)
+            passed = taken_at - epoch
+            ats.append(passed.days * day + passed.seconds * 1_000_000 + passed.microseconds)
+            values.append(int((reading.value * million).to_integral_value()))
+        return tracks, ats, values
+
+    def _set_aside(self, sorting: Sorting, pile: Pile) -> Found:
         """Take the readings of spoiled series back out, and forget where their tracks went."""
-        series = {(track.register_id, track.source) for track in spoiled}
-        kept = [(row, place) for row, place in zip(rows, places, strict=True) if row[:2] not in series]
-        out = {place for row, place in zip(rows, places, strict=True) if row[:2] in series}
-        self.forget(readings[place] for place in [*out, *others])
-        return [row for row, _ in kept], [t for t in moved if t not in spoiled], sorted([*others, *out])
-
-
-def _all_follow(lanes: Iterable[Track], values: Iterable[int], at: int) -> bool:
-    """Whether all readings of a poll simply follow their series."""
-    for track, value in zip(lanes, values, strict=True):
-        elapsed, step = at - track.at, value - track.value
-        # As in `append`, of which this is the part that concerns polls.
-        if not (
-            elapsed > 0
-            and track.calm
-            and track.since <= at
-            and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
-            and value < track.ceiling
-        ):
-            return False
-    return True
-
-
-def _move_all(lanes: Iterable[Track], values: Iterable[int], at: int, rows: list[Appended], moved: list[Track]) -> None:
-    """Move the tracks of a poll."""
-    for track, value in zip(lanes, values, strict=True):
-        track.at, track.value = at, value
-        rows.append((track.register_id, track.source, at, value))
-        if not track.moved:
-            track.moved = True
-            moved.append(track)
+        spoiled = {(track.register_id, track.source) for track in sorting.spoiled}
+        kept: list[Appended] = []
+        out: list[int] = []
+        for row, place in zip(sorting.rows, sorting.places, strict=True):
+            if row[:2] in spoiled:
+                out.append(place)
+            else:
+                kept.append(row)
+        others = sorted([*sorting.others, *out])
+        self.forget(pile[place] for place in others)
+        return Found(kept, [track for track in sorting.moved if track not in sorting.spoiled], others)
 
 
 def _wrong_families(moved: Iterable[Track], rows: Iterable[Appended]) -> set[Track]:
