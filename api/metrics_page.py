@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+import contextlib
+from collections.abc import AsyncIterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from api.cli import serving
+from api.metrics import REQUESTS
+from api.settings import HttpSettings
+
+
+@contextlib.asynccontextmanager
+async def monitored(settings: HttpSettings, *collectors: Collector) -> AsyncIterator[CollectorRegistry]:
+    """Serve the page while the context is open, if the settings want one. More collectors may be registered later."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    for collector in (REQUESTS, *collectors):
+        registry.register(collector)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.metrics_port is not None:
+            page = serving(metrics_app(registry), settings.metrics_host, settings.metrics_port)
+            await stack.enter_async_context(page)
+        yield registry
 
 
 def metrics_app(registry: CollectorRegistry) -> Starlette:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,6 +13,7 @@ from api.access import caller_of
 from api.conditional import unless_known
 from api.context import context_of
 from api.exact_json import decode
+from api.metrics import REQUESTS
 from api.problems import Problem, response_of
 from storage import audit
 
@@ -62,6 +64,7 @@ class CabinetRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def run(request: Request) -> Response:
+            begun = time.perf_counter()
             exact = self.request_class(request.scope, request.receive)
             try:
                 response = await handle(exact)
@@ -71,7 +74,9 @@ class CabinetRoute(APIRoute):
                 await self._record(exact, response.status_code)
             except Exception as error:  # noqa: BLE001 - what cannot be put on record is not shown
                 return response_of(error, exact)
-            return unless_known(exact, response)
+            response = unless_known(exact, response)
+            REQUESTS.labels(self.operation_id, response.status_code).observe(time.perf_counter() - begun)
+            return response
 
         return run
 

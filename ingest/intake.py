@@ -22,6 +22,7 @@ from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Quality
 from ingest.store import ReadingStore, Stale
+from ingest.tally import Stored
 from ingest.tracks import Tracks
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Intake:
         self._batch = batch
         self._max_wait = max_wait
         self._now = now
+        self.tally = Stored()
         self._tracks = Tracks()
         self._remembering = False
         self._waiting: deque[_Waiting] = deque()
@@ -197,6 +199,7 @@ class Intake:
                 if not error.transient:
                     await self._isolate(batch, error)
                     return
+                self.tally.retries += 1
                 log.warning("the store is unavailable, %d deliveries wait: %s", len(batch), error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -231,11 +234,20 @@ class Intake:
     async def _transaction(
         self, deliveries: Sequence[Delivery], tracks: Tracks | None, *, doubtful: bool
     ) -> list[Outcome]:
+        begun = time.monotonic()
         async with self._store.batch() as work:
             outcomes = await store_batch(work, deliveries, self._now(), tracks)
             if not doubtful:
                 _check_believed(outcomes)
-            return outcomes
+        self._count(outcomes, time.monotonic() - begun)
+        return outcomes
+
+    def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        self.tally.batches += 1
+        self.tally.commits.add(seconds)
+        for outcome in outcomes:
+            self.tally.readings += len(outcome.verdicts)
+            self.tally.rejects += outcome.rejected
 
     def _forget(self, deliveries: Sequence[Delivery]) -> None:
         """What was not committed did not move any series."""

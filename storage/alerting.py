@@ -15,7 +15,7 @@ from ingest.alerts import Rules, digest, follow, told
 from ingest.errors import AmrError, StoreUnavailable
 from storage import alerts
 from storage.database import Database
-from storage.health import conditions, look
+from storage.health import Health, conditions, look
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,22 @@ Teller = Callable[[Message], Awaitable[None]]
 
 
 async def watch_over(
-    database: Database, rules: Rules, tellers: Sequence[Teller], *, language: Language = "en", every: float = 30.0
+    database: Database,
+    rules: Rules,
+    tellers: Sequence[Teller],
+    *,
+    language: Language = "en",
+    every: float = 30.0,
+    seen: Callable[[Health], None] = lambda health: None,
 ) -> None:
-    """Until cancelled. A second process stands by; what could not be told is told at a later look."""
+    """Until cancelled; `seen` hears of each look. A second process stands by; what could not be told is told later."""
     while True:
         try:
             async with alerts.watch(database) as conn:
                 while conn is not None:
-                    await _step(conn, rules, tellers, language, datetime.now(UTC))
+                    health = await look(conn, datetime.now(UTC))
+                    seen(health)
+                    await _step(conn, health, rules, tellers, language)
                     await asyncio.sleep(every)
         except StoreUnavailable as error:
             log.warning("nobody is told of faults while the database is away: %s", error)
@@ -39,13 +47,10 @@ async def watch_over(
 
 
 async def _step(
-    conn: psycopg.AsyncConnection[Any],
-    rules: Rules,
-    tellers: Sequence[Teller],
-    language: Language,
-    now: datetime,
+    conn: psycopg.AsyncConnection[Any], health: Health, rules: Rules, tellers: Sequence[Teller], language: Language
 ) -> None:
-    standing = follow(await alerts.standing(conn), conditions(await look(conn, now)), now, rules)
+    now = health.at
+    standing = follow(await alerts.standing(conn), conditions(health), now, rules)
     await alerts.keep(conn, standing)
     news = digest(standing, now, rules)
     if news and await _tell(message(news, language), tellers):

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -46,6 +46,8 @@ class DatabaseSettings:
     data: Path
     pool_size: int = 10
     pool_timeout: timedelta = timedelta(seconds=10)
+    most_waiting: int = 100
+    """Who would wait for a connection behind so many others hears StoreUnavailable at once."""
     statement_timeout: timedelta = timedelta(seconds=30)
     application_name: str = "amr"
 
@@ -66,6 +68,10 @@ class Database:
         with translated():
             async with self._pool.connection() as conn:
                 yield conn
+
+    def pool_state(self) -> Mapping[str, int]:
+        """The pool's own counts, as psycopg_pool names them: pool_size, pool_available, requests_waiting and others."""
+        return self._pool.get_stats()
 
     @contextlib.asynccontextmanager
     async def own_connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -103,6 +109,7 @@ async def open_database(
             min_size=1,
             max_size=settings.pool_size,
             timeout=settings.pool_timeout.total_seconds(),
+            max_waiting=settings.most_waiting,
             check=AsyncConnectionPool.check_connection,
             name=settings.application_name,
             open=False,
