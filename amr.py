@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import uvloop
+from prometheus_client import CollectorRegistry
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
@@ -33,6 +34,7 @@ import simulators.cli
 import storage.cli
 import storage.cli_audit
 import storage.cli_gaps
+import storage.cli_reliability
 import storage.cli_requests
 import storage.cli_status
 import storage.cli_strangers
@@ -41,9 +43,11 @@ import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
 from api.context import Knowledge, ModelFacts
+from api.metrics_page import monitored
 from api.settings import HttpSettings
 from collectors.alert_settings import AlertSettings
 from collectors.catalog import load_catalog
+from collectors.errands import Tell, do_errand
 from collectors.filling import Backfill
 from collectors.formats_in_use import load_formats
 from collectors.forward import Forwarder, Pace
@@ -72,6 +76,8 @@ from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, polled_lines
 from storage.fleet_polled import lines_of_file
+from storage.line_service import LineService
+from storage.metrics import FleetMetrics, StoreMetrics
 from storage.midnights import remember_always
 from storage.migrate import migrate
 from storage.overview import Glance, overview
@@ -82,6 +88,7 @@ from storage.readings import PostgresStore
 from storage.request_service import Elsewhere, RequestService
 from storage.retention import retain_daily
 from storage.shelf import Shelf
+from storage.switchboard import Reached, reach
 
 if TYPE_CHECKING:
     from simulators.broker import EmbeddedBroker
@@ -143,6 +150,10 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
         """Where collectors of this machine keep what they need without the database."""
         return self.spool or self.data / "spool"
 
+    def reach(self, *, name: str | None, address: str | None) -> contextlib.AbstractAsyncContextManager[Reached | None]:
+        """Who may speak on a line, for an engineer at it."""
+        return reach(self, name=name, address=address)
+
     def desk(self) -> contextlib.AbstractAsyncContextManager[Desk]:
         """The stored fleet, for an engineer who adds a meter."""
         return open_desk(self)
@@ -169,6 +180,8 @@ collectors.cli.meter.command("exchange")(storage.cli.exchange_meter)
 collectors.cli.meter.command("ratio")(storage.cli.change_ratio)
 collectors.cli.meter.command("ask")(storage.cli_requests.ask_meter)
 collectors.cli.meter.command("gaps")(storage.cli_gaps.list_gaps)
+collectors.cli.meter.command("missed")(storage.cli_reliability.missed_polls)
+collectors.cli.line.command("release")(storage.cli_reliability.release_lines)
 collectors.cli.meter.command("unknown")(storage.cli_strangers.unknown_meters)
 collectors.cli.meter.command("foreign")(storage.cli_strangers.foreign_meters)
 collectors.cli.meter.command("adopt")(storage.cli_strangers.adopt_meter)
@@ -382,13 +395,21 @@ async def collecting(
             except NotFound as error:  # the fleet changed, and this line hears of it in a moment
                 raise Elsewhere(str(error)) from error
 
+        async def work_on(line: str, kind: str, wanted: Mapping[str, Any], tell: Tell) -> None:
+            owner = lines.owner(line)
+            if owner is None:
+                raise Elsewhere(f"line {line} is not owned here")
+            await do_errand(owner, catalog, kind, wanted, tell)
+
         changing = asyncio.Lock()
+        errands = LineService(database, ownership.name, lambda: mine & known.keys(), work_on)
         requests = RequestService(database, ownership.name, lambda: mine & known.keys(), poll_now)
         try:
             await asyncio.gather(
                 follow_fleet(),
                 follow_locks(),
                 requests.run(),
+                errands.run(),
                 renew_lease(),
                 report(database, "collector", lambda: ownership.name, lambda: {"lines": len(mine), **_load(intake)}),
             )
@@ -418,9 +439,18 @@ def _load(intake: Intake) -> dict[str, object]:
     return {"intake": {"rows": intake.depth.rows, "oldest": round(intake.depth.oldest, 1)}}
 
 
-def _watching(settings: Settings, database: Database) -> Coroutine[Any, Any, None]:
-    """Tell people of faults, in whichever process of ours comes first."""
-    return watch_over(database, settings.alert_rules(), settings.tellers(), language=settings.alert_language)
+def _watching(settings: Settings, database: Database, registry: CollectorRegistry) -> Coroutine[Any, Any, None]:
+    """Tell people of faults, and monitoring of the fleet, in whichever process of ours comes first."""
+    last: list[Health] = []
+    registry.register(FleetMetrics(lambda: last[0] if last else None))
+    rules, tellers = settings.alert_rules(), settings.tellers()
+    return watch_over(
+        database,
+        rules,
+        tellers,
+        language=settings.alert_language,
+        seen=lambda health: last.__setitem__(slice(None), [health]),
+    )
 
 
 async def _serve(settings: Settings) -> None:
@@ -431,10 +461,11 @@ async def _serve(settings: Settings) -> None:
             settings.http_host,
             settings.http_port,
         ) as served,
+        monitored(settings, StoreMetrics(intake, database)) as registry,
         asyncio.TaskGroup() as tasks,
     ):
         log.info("serving %s/docs", served)
-        tasks.create_task(_watching(settings, database), name="alerts")
+        tasks.create_task(_watching(settings, database, registry), name="alerts")
         tasks.create_task(report(database, "api", lambda: served, lambda: _load(intake)), name="report")
 
 
@@ -444,11 +475,12 @@ async def _collect(settings: Settings) -> None:
         knows_its_fleet = bool(home.fleet())
         database, intake = await stack.enter_async_context(service(settings, absent=knows_its_fleet))
         polls = await stack.enter_async_context(sparing(settings, home, database, intake))
+        registry = await stack.enter_async_context(monitored(settings, StoreMetrics(intake, database)))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(retain_daily(database, settings.storage), name="retention")
         tasks.create_task(remember_always(database), name="midnights")
         tasks.create_task(recount_hourly(database), name="completeness")
-        tasks.create_task(_watching(settings, database), name="alerts")
+        tasks.create_task(_watching(settings, database, registry), name="alerts")
         await collecting(settings, database, intake, home, polls)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from ingest.delivery import Contact
+from ingest.errors import NotFound
 from ingest.model import Source
 
 NOT_ASKED = "not_asked"
@@ -61,6 +62,7 @@ slot AS (
 SELECT min(a), max(b), count(*)::int, coalesce(failure, '{NOT_ASKED}'), max(detail)
 FROM island GROUP BY failure, run ORDER BY min(a)
 """
+_KNOWN = "SELECT 1 FROM meter WHERE serial = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def _named(one: Contact) -> dict[str, Any]:
 
 
 async def missing(conn: psycopg.AsyncConnection[Any], meter: str, since: datetime, until: datetime) -> list[Missing]:
-    """The gaps of a meter within [since, until), oldest first; a meter that is unknown has none."""
+    """The gaps of a meter within [since, until), oldest first. Raises NotFound."""
+    if await (await conn.execute(_KNOWN, (meter,))).fetchone() is None:
+        raise NotFound(f"no meter has the serial number {meter!r}; see `amr fleet show`")
     found = await conn.execute(_GAPS, {"meter": meter, "since": since, "until": until})
     return [Missing(*row) for row in await found.fetchall()]
