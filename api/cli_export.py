@@ -103,16 +103,17 @@ def export_statement(
     context: typer.Context,
     month: Annotated[str, typer.Argument(help="Like 2026-03.")],
     points: Points = None,
+    channels: Annotated[list[str] | None, typer.Option("--channel", help="OBIS code; repeat it. Usually all.")] = None,
     form: Annotated[str, typer.Option("--format", help="xlsx or pdf.")] = "xlsx",
     language: Words = "ru",
     output: Output = None,
 ) -> None:
     """The month's statement of readings, to print and to sign; AMR_COMPANY_NAME stands at its head."""
     settings: HasCompany = context.obj
-    query = _asked(StatementQuery, {"point": points or [], "month": month, "format": form})
+    query = _asked(StatementQuery, {"point": points or [], "month": month, "format": form, "channel": channels or []})
     company = settings.company()
     made = datetime.now(company.zone).date()
-    statement = Statement(query.month, company.name, _language(language), made)
+    statement = Statement(query.month, company.name, _language(language), made, tuple(query.channels))
     write, _ = FORMATS[query.format]
     write_file(
         settings,

@@ -6,6 +6,7 @@ The one place that imports openpyxl. A number of more digits than a spreadsheet 
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
@@ -24,8 +25,11 @@ from api.faults import Fault
 from api.problems import invalid
 from api.texts import Language
 
-MOST_ROWS = 200_000
+MOST_ROWS = 100_000
 """A workbook is ready only when it is whole: more than this takes longer than anybody waits. CSV has no such limit."""
+
+_PLAIN = re.compile(r"(?![=#])[^\x00-\x1f]*")
+"""Texts that are stored as they are: neither formulas nor error codes, with nothing that XML cannot hold."""
 
 _EXACT_DIGITS = 15
 _IN_MEMORY = 1 << 20
@@ -83,7 +87,7 @@ def any_cell(sheet: Any, cell: Cell, *, styled: bool = False) -> Any:
     Only a `styled` one is always an object that can be given a style.
     """
     if isinstance(cell, str):
-        return text_cell(sheet, cell)
+        return cell if not styled and _PLAIN.fullmatch(cell) else text_cell(sheet, cell)
     if isinstance(cell, Decimal) and len(cell.normalize().as_tuple().digits) > _EXACT_DIGITS:
         return text_cell(sheet, plain(cell))
     value: Any = cell.isoformat() if isinstance(cell, datetime) else cell

@@ -29,7 +29,7 @@ from api.texts import Language
 router = APIRouter(tags=["exports"], route_class=CabinetRoute)
 
 FileFormat = Literal["csv", "xlsx"]
-_Format = Annotated[FileFormat, Field(description="xlsx holds 200 000 rows at most, csv any number")]
+_Format = Annotated[FileFormat, Field(description="xlsx holds 100 000 rows at most, csv any number")]
 _Dialect = Annotated[
     DialectName,
     Field(

@@ -22,12 +22,13 @@ from storage.stretches import stretches
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Which month, whose statement, in which language."""
+    """Which month, whose statement, in which language; of which channels, usually all."""
 
     month: date
     company: str
     language: Language
     made: date
+    channels: tuple[str, ...] = ()
 
     @property
     def following(self) -> date:
@@ -79,7 +80,7 @@ async def _of_point(pages: Pages, seen: Seen, statement: Statement) -> list[Row]
     made: list[Row] = []
     for part in parts:
         async with pages() as conn:
-            found = await stretches(conn, seen.point.code, None, [part.since, part.until])
+            found = await stretches(conn, seen.point.code, statement.channels or None, [part.since, part.until])
         made += [Row(seen.point, line) for line in lines(found, part.since, part.until)]
     return made or ([Row(seen.point, None)] if parts else [])
 
@@ -87,7 +88,7 @@ async def _of_point(pages: Pages, seen: Seen, statement: Statement) -> list[Row]
 def cells(number: int, row: Row, statement: Statement) -> list[Cell]:
     """One row in the columns of the table; what is missing says so instead of a number."""
     language, line = statement.language, row.line
-    place = ", ".join(part for part in (row.point.name, row.point.address) if part)
+    place = ", ".join(dict.fromkeys(part for part in (row.point.name, row.point.address) if part))
     head: list[Cell] = [number, row.point.code, place]
     if line is None:
         return [*head, words.NO_METER.plain(language), *[None] * 5, words.NO_AMOUNT.plain(language), *[None] * 3]
@@ -122,13 +123,19 @@ def _notes(point: MeteringPoint, line: Line, statement: Statement) -> Iterator[s
         yield words.UNTIL.say(language, {"at": _at(line.end, point)})
     if line.quality is Quality.SUSPECT:
         yield _QUALITY.plain(language)
-    for reason in line.reasons:
+    for reason in _reasons(line):
         yield words.NOTES[reason].plain(language) if reason in words.NOTES else reason
     if line.consumption is not None and line.completeness < 1:
         yield words.PARTLY.say(language, {"share": plain((line.completeness * 100).normalize())})
     for what, shown, at in ((words.PREVIOUS, line.previous, line.begin), (words.CURRENT, line.current, line.end)):
         if shown is not None and shown.taken_at != at and not shown.interpolated:
             yield words.TAKEN.say(language, {"what": what.plain(language), "at": _at(shown.taken_at, point)})
+
+
+def _reasons(line: Line) -> list[str]:
+    """The engine's reasons; a gap that leaves nothing is not part of the time but all of it."""
+    empty = line.consumption is None
+    return list(dict.fromkeys("no_readings" if empty and reason == "gap" else reason for reason in line.reasons))
 
 
 _QUALITY = Text("doubtful", "недостоверно")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
 from api.access import Asking
 from api.context import Here
 from api.download import PDF, XLSX, download, files
 from api.export_fields import Month
 from api.export_selection import Named
-from api.fields import Input
+from api.fields import Channel, Input
 from api.language import language_of
 from api.responses import errors
 from api.route import CabinetRoute
@@ -21,6 +22,7 @@ from api.statement_xlsx import statement_xlsx
 
 router = APIRouter(tags=["exports"], route_class=CabinetRoute)
 
+_MOST_CHANNELS = 20
 StatementFormat = Literal["xlsx", "pdf"]
 FORMATS = {"xlsx": (statement_xlsx, XLSX), "pdf": (statement_pdf, PDF)}
 
@@ -31,6 +33,12 @@ class StatementQuery(Input):
     points: Named
     month: Month
     format: StatementFormat = "xlsx"
+    channels: list[Channel] = Field(
+        default_factory=list,
+        max_length=_MOST_CHANNELS,
+        alias="channel",
+        description="which registers; repeat the parameter. Without it: all energies",
+    )
 
 
 @router.get(
@@ -49,8 +57,9 @@ async def export_statement(
     last instant within it. What is missing says so. A PDF holds 1 000 lines at most. In the language of
     Accept-Language.
     """
-    here_now = here.now().astimezone(here.settings.company.zone)
-    statement = Statement(query.month, here.settings.company.name, language_of(request), here_now.date())
+    now = here.now().astimezone(here.settings.company.zone)
+    name, language = here.settings.company.name, language_of(request)
+    statement = Statement(query.month, name, language, now.date(), tuple(query.channels))
     write, media_type = FORMATS[query.format]
     pieces = write(statement, rows(here.page, caller, query.points, statement))
     return await download(pieces, media_type, f"statement-{query.month:%Y-%m}.{query.format}")

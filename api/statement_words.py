@@ -15,7 +15,7 @@ SUBTITLE = Text(
     "Показания на 00:00 первого числа: {month} и {following}, по времени точки учёта. Составлена {made}.",
 )
 TOTAL = Text("Total {channel}", "Итого {channel}")
-UNCOUNTED = Text("without {missing} lines that have no amount", "без {missing} строк, по которым расхода нет")
+UNCOUNTED = Text("lines without an amount are left out: {missing}", "не вошли строки без расхода: {missing}")
 NO_READING = Text("no reading", "нет показания")
 NO_AMOUNT = Text("no data", "нет данных")
 NO_METER = Text("no meter", "нет прибора")

@@ -64,8 +64,13 @@ async def test_a_month_says_what_was_shown_and_what_was_not(house: House) -> Non
     assert [(row[3], row[9]) for row in nobody] == [("нет прибора", "нет данных")]
     totals = {row[2]: (row[9], row[12]) for row in rows if row[2] and str(row[2]).startswith("Итого")}
     assert totals["Итого A+ зона 1"] == (62, None)
-    assert totals["Итого A+ зона 2"] == ("нет данных", "без 1 строк, по которым расхода нет")
+    assert totals["Итого A+ зона 2"] == ("нет данных", "не вошли строки без расхода: 1")
     assert any(row[0] and str(row[0]).startswith("Показания снял ___") for row in rows)
+
+
+async def test_registers_can_be_picked(house: House) -> None:
+    rows = table(await sheet(house, "olga", month="2023-01", channel=["1.8.0", "1.8.1"]))
+    assert {row[4] for row in rows if row[4]} == {"A+ всего", "A+ зона 1"}
 
 
 async def test_an_exchange_has_two_lines_and_each_its_own_time(house: House) -> None:
