@@ -18,7 +18,6 @@ from api.faults import Fault
 from api.language import language_of
 from api.once import IdempotencyKey, once
 from api.problems import Problem, invalid
-from api.reading_requests import answer_with
 from api.responses import errors
 from api.route import CabinetRoute
 from api.texts import REASONS, Language
@@ -27,6 +26,7 @@ from ingest.delivery import Delivery, Fate, Outcome, Verdict
 from ingest.model import Reading, Register, Source
 from storage import points
 from storage.points import Seen, Standing
+from storage.request_states import answer_manual
 
 router = APIRouter(tags=["readings"], route_class=CabinetRoute)
 _MOST_DIGITS = 12
@@ -98,7 +98,7 @@ async def _answer_requests(here: Context, caller: Caller, code: str, taken_at: d
     if not caller.staff:
         return []
     async with here.page() as conn:
-        return await answer_with(conn, caller, code, taken_at)
+        return await answer_manual(conn, code, taken_at, caller.name)
 
 
 def _check_contract(seen: Seen, taken_at: datetime) -> None:

@@ -57,3 +57,16 @@ _EVENT = {
 
 ANSWERS: Mapping[str, Any] = {"listEvents": {"items": [_EVENT], "next": None}}
 """What the operations answer, by operation id."""
+
+STREAM = """: following
+retry: 3000
+
+event: reading_request
+data: {"id":4711,"at":"2026-03-20T19:30:04+04:00","kind":"reading_request","number":17,"point":"flat-12",\
+"state":"done","text":"the meter was read","final":true,"failure":null,"reason":null}
+id: 4711
+
+: ping
+
+"""
+"""What a stream looks like: each event's data is an `EventOut`, on one line."""

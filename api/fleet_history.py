@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -60,6 +61,16 @@ async def change_ratio(
 
 
 async def _exchange(code: str, wanted: ExchangeIn, here: Context, caller: Caller) -> Response:
+    async with here.database.connection() as conn:
+        point = (await see(conn, caller, code)).point
+        changed = await perform_exchange(conn, point, wanted, here, caller)
+    return _said(point, changed)
+
+
+async def perform_exchange(
+    conn: Any, point: MeteringPoint, wanted: ExchangeIn, here: Context, caller: Caller
+) -> tuple[Installation, Installation]:
+    """Put an exchange into the fleet's history, within the caller's transaction. Raises the problems of `refusals`."""
     models = here.knowledge.models()
     if wanted.model is not None and wanted.model not in models:
         raise no_model(wanted.model, models)
@@ -67,20 +78,11 @@ async def _exchange(code: str, wanted: ExchangeIn, here: Context, caller: Caller
     new = history.Replacement(
         wanted.meter, wanted.opening, wanted.model, registers, wanted.line, wanted.address, wanted.gateway
     )
+    at = resolve(wanted.at, point.tz)
     with refusals():
-        async with here.database.connection() as conn:
-            point = (await see(conn, caller, code)).point
-            changed = await history.exchange(
-                conn,
-                code,
-                resolve(wanted.at, point.tz),
-                wanted.closing,
-                new,
-                ct=wanted.ct,
-                vt=wanted.vt,
-                author=caller.author,
-            )
-    return _said(point, changed)
+        return await history.exchange(
+            conn, point.code, at, wanted.closing, new, ct=wanted.ct, vt=wanted.vt, author=caller.author
+        )
 
 
 async def _change_ratio(code: str, wanted: RatioIn, here: Context, caller: Caller) -> Response:

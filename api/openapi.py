@@ -32,7 +32,7 @@ EXAMPLES = {
 }
 """One answer of each operation, by its id; what each room brings is put together here."""
 
-_JSON = "application/json"
+_JSON, _STREAM = "application/json", "text/event-stream"
 
 VERSION = "1.0"
 """Of the contract; `api.contract` says what changes it."""
@@ -62,6 +62,8 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
                 _, content = response["content"].popitem()  # named after what the operation answers otherwise
                 content["examples"] = problems_of(path, operation, int(status))
                 response["content"][MEDIA_TYPE] = content
+            elif _STREAM in response.get("content", {}):  # OpenAPI 3.1 has no word for the items of a stream
+                response["content"][_STREAM] = {"schema": {"type": "string"}, "example": event_schemas.STREAM}
             elif _JSON in response.get("content", {}) and operation["operationId"] in EXAMPLES:
                 response["content"][_JSON]["example"] = EXAMPLES[operation["operationId"]]
     return document

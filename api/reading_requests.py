@@ -181,12 +181,6 @@ async def reading_request_of(conn: Any, caller: Caller, number: int, request: Re
     return found
 
 
-async def answer_with(conn: Any, caller: Caller, code: str, taken_at: datetime) -> list[int]:
-    """The requests left to staff that readings typed in by staff answer: those asked for before they were taken."""
-    waiting = await requests.find(conn, states=["manual"], point=code)
-    return await finish(conn, [one.id for one in waiting if one.asked_at <= taken_at], read_at=taken_at, by=caller.name)
-
-
 async def _answer(conn: Any, found: Asked, caller: Caller, request: Request) -> Response:
     seen = None if found.point is None else await points.find(conn, found.point, caller.consumer)
     zone = _UTC if seen is None else seen.point.tz

@@ -15,9 +15,7 @@ from api.context import Context, Here
 from api.doorkeeper import Caller, Role
 from api.faults import Fault
 from api.fields import Input
-from api.fleet_inputs import ExchangeIn
-from api.fleet_refusals import refusals
-from api.instants import resolve
+from api.fleet_history import perform_exchange
 from api.language import language_of
 from api.once import IdempotencyKey, once
 from api.problems import Problem, invalid
@@ -36,7 +34,6 @@ from api.service_request_schemas import (
 )
 from api.texts import Language
 from storage import points, service_requests
-from storage.exchange import Replacement, exchange
 from storage.service_requests import MOVES, ServiceRequest
 
 router = APIRouter(tags=["requests"], route_class=CabinetRoute)
@@ -160,7 +157,8 @@ async def _move(number: int, wanted: ServiceMove, request: Request, here: Contex
         found = await _find(conn, caller, number, request, hold=True)
         _check_move(found, wanted, caller)
         if wanted.exchange is not None:
-            await _exchange(conn, found, wanted.exchange, here, caller)
+            point = (await see(conn, caller, found.point)).point
+            await perform_exchange(conn, point, wanted.exchange, here, caller)
         await service_requests.move(conn, number, wanted.to, by=caller.name, reason=wanted.reason)
         moved = await _find(conn, caller, number, request)
     return json_answer(_request_json(moved, caller, language_of(request)), headers=SAID)
@@ -177,20 +175,6 @@ def _check_move(found: ServiceRequest, wanted: ServiceMove, caller: Caller) -> N
         raise invalid(Fault("exchange", wanted.exchange and wanted.exchange.meter, "exchange_of_replacement"))
     if wanted.exchange is not None and caller.role is Role.OPERATOR:
         raise Problem("forbidden", role=caller.role.value, allowed=f"{Role.ENGINEER.value}, {Role.ADMIN.value}")
-
-
-async def _exchange(conn: Any, found: ServiceRequest, wanted: ExchangeIn, here: Context, caller: Caller) -> None:
-    """Put the exchange into the fleet's history, by the same rules and with the same refusals as everywhere."""
-    models = here.knowledge.models()
-    if wanted.model is not None and wanted.model not in models:
-        raise invalid(Fault("exchange.model", wanted.model, "not_a_choice", expected=", ".join(sorted(models)) or "-"))
-    registers = tuple(models.get(wanted.model or "", ()))
-    coming = Replacement(
-        wanted.meter, wanted.opening, wanted.model, registers, wanted.line, wanted.address, wanted.gateway
-    )
-    at = resolve(wanted.at, ZoneInfo(found.zone))
-    with refusals():
-        await exchange(conn, found.point, at, wanted.closing, coming, ct=wanted.ct, vt=wanted.vt, author=caller.author)
 
 
 async def _find(conn: Any, caller: Caller, number: int, request: Request, *, hold: bool = False) -> ServiceRequest:

@@ -51,7 +51,8 @@ WHERE id = ANY(%(ids)s) AND state IN ('queued', 'polling', 'manual') RETURNING i
 """
 _ANSWER_MANUAL = """
 UPDATE reading_request r SET state = 'done', finished_at = now(), finished_by = %(by)s, read_at = %(read_at)s
-FROM point p WHERE p.id = r.point_id AND p.code = %(point)s AND r.state = 'manual' RETURNING r.id
+FROM point p WHERE p.id = r.point_id AND p.code = %(point)s AND r.state = 'manual' AND r.asked_at <= %(read_at)s
+RETURNING r.id
 """
 _EXPIRE = """
 UPDATE reading_request r
@@ -133,7 +134,7 @@ async def finish(
 
 
 async def answer_manual(conn: _Conn, point: str, read_at: datetime, by: str) -> list[int]:
-    """Staff read the meter at the point: its open manual requests are done."""
+    """Staff read the meter at the point: its open manual requests from before that are done."""
     asked = {"point": point, "read_at": read_at, "by": by}
     rows = await (await conn.execute(_ANSWER_MANUAL, asked)).fetchall()
     answered = sorted(number for (number,) in rows)

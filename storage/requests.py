@@ -8,7 +8,6 @@ cannot be asked is left to staff. The states, and how a request moves through th
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,7 +42,6 @@ ORDER BY id DESC LIMIT 1
 _ASK = """
 INSERT INTO reading_request (meter_id, point_id, asked_by, state, detail) VALUES (%s, %s, %s, %s, %s) RETURNING id
 """
-_COUNT = "SELECT count(*) FROM reading_request WHERE asked_by = %s AND asked_at >= %s"
 _VALUES = """
 SELECT g.channel, r.value FROM meter m JOIN register g ON g.meter_id = m.id
 JOIN reading r ON r.register_id = g.id AND r.source = ANY(%(sources)s) AND r.taken_at = %(at)s
@@ -128,12 +126,6 @@ async def find(
         "before": before,
     }
     return [Request(*row) for row in await (await conn.execute(_FIND, asked)).fetchall()]
-
-
-async def asked_since(conn: _Conn, asked_by: str, since: datetime) -> int:
-    """How many somebody asked for since then: for limits."""
-    row = await (await conn.execute(_COUNT, (asked_by, since))).fetchone()
-    return int(row[0]) if row else 0
 
 
 async def values(conn: _Conn, request: Request) -> dict[str, Decimal]:

@@ -19,7 +19,7 @@ import psycopg
 
 from ingest.errors import AmrError
 from ingest.model import Source
-from storage import attachments, timescale
+from storage import attachments, cabinet_events, timescale
 from storage.database import Database
 from storage.policy import StoragePolicy
 
@@ -164,6 +164,7 @@ async def _retain(conn: psycopg.AsyncConnection[Any], cutoff: datetime) -> Retai
     await _remember(conn, begin, removed)
     until = await _thinned_until(conn)
     await attachments.forget(conn, until)
+    await cabinet_events.forget(conn, datetime.now(UTC) - cabinet_events.KEPT)
     return Retained(removed, until)
 
 
