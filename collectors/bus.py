@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
 
 from collectors.line_settings import LineKind, LineSettings
-from collectors.link import LineDown, Silent
+from collectors.link import LineDown, Overhearing, Silent
 from collectors.modbus_frames import Garbled
 from collectors.rfc2217 import open_remote
 from collectors.serial_port import open_port
@@ -41,6 +41,13 @@ class Bus:
         self._ask_after: dict[Hashable, float] = {}
         self._free_at = 0.0
         self._unsettled = False
+        self._ear: Overhearing | None = None
+
+    def overhear(self, ear: Overhearing | None) -> None:
+        """Let somebody hear every frame, over reconnects too; None ends it."""
+        self._ear = ear
+        if self._wire is not None:
+            self._wire.ear = ear
 
     @property
     def is_open(self) -> bool:
@@ -58,6 +65,7 @@ class Bus:
         """Connect, and let the line settle. LineDown says why that failed."""
         self.close()
         self._wire, self._port = await connect(self.settings)
+        self._wire.ear = self._ear
         self._unsettled = self._shared
         self._free_at = asyncio.get_running_loop().time() + self.settings.connect_pause
 

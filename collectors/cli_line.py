@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -14,11 +14,13 @@ from rich.table import Table
 
 from collectors.budget import BUSY_SHARE, Budget, Load, budget
 from collectors.catalog import Catalog
+from collectors.cli_owned import Direct, Name, Way, on_line, watch_through
 from collectors.cli_serial import Password, watch_serial
 from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, fail, line_of, load, say
 from collectors.line_settings import settings_of
 from collectors.watch import ask_in_turn, listen, polled_of
 from ingest.errors import AmrError, Misconfigured
+from ingest.model import Line, Polled
 
 line = typer.Typer(no_args_is_help=True, help="A line: what a schedule costs it, and what goes over it.")
 
@@ -53,7 +55,9 @@ def show_budget(
 
 @line.command("watch")
 def watch_line(
-    address: Address,
+    context: typer.Context,
+    address: Address = None,
+    name: Name = None,
     kind: Kind = "modbus-tcp",
     baud: Baud = None,
     parity: Parity = None,
@@ -66,23 +70,37 @@ def watch_line(
     every: Annotated[float, typer.Option(min=0.0, help="Seconds of rest after each round of questions.")] = 5.0,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after so long; left out, with Ctrl-C.")] = None,
     password: Password = None,
+    direct: Direct = False,
     own: Own = None,
 ) -> None:
-    """Show the frames on a line as they go, decoded. Without meters to ask it is only listened to."""
+    """Show the frames on a line as they go, decoded.
+
+    Of a line that is polled, the collector's; without meters to ask any other is only listened to.
+    """
     try:
         catalog, meters = load(own), polled_of(meter or [])
-        watched = line_of(address, kind, baud=baud, parity=parity, password=password)
-        quiet = only_listen or not meters
-        others = [one for one in meters if catalog.serial_model(one.model) is not None]
-        if others and not quiet:
-            with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(_for(watch_serial(watched, meters, catalog, every, _tell), seconds))
-            return
-        work = listen(watched, meters, catalog, _tell) if quiet else ask_in_turn(watched, meters, catalog, every, _tell)
+        given = None if address is None else line_of(address, kind, baud=baud, parity=parity, password=password)
+
+        async def work(way: Way) -> None:
+            if way.owner is not None:
+                await watch_through(way.owner, seconds)
+            else:
+                await _for(_watching(way.line, meters, catalog, every, only_listen=only_listen), seconds)
+
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_for(work, seconds))
+            on_line(context.obj, name, given, work, direct=direct)
     except AmrError as error:
         raise fail(error) from error
+
+
+def _watching(
+    line: Line, meters: Sequence[Polled], catalog: Catalog, every: float, *, only_listen: bool
+) -> Coroutine[Any, Any, None]:
+    if only_listen or not meters:
+        return listen(line, meters, catalog, _tell)
+    if any(catalog.serial_model(one.model) is not None for one in meters):
+        return watch_serial(line, meters, catalog, every, _tell)
+    return ask_in_turn(line, meters, catalog, every, _tell)
 
 
 async def _for(work: Coroutine[Any, Any, None], seconds: float | None) -> None:

@@ -1,10 +1,11 @@
-"""`amr meter read` and `amr meter scan`: a meter on its line, without a database."""
+"""`amr meter read` and `amr meter scan`: a meter on its line, or asked through the collector that polls it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,16 +13,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from collectors.catalog import Catalog
-from collectors.cli_serial import Password, read_serial, scan_serial
+from collectors.cli_owned import Asked, Direct, Name, Way, on_line, read_through, scan_through
+from collectors.cli_serial import Password, read_serial, scan_serial, show_read
 from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, errors, fail, line_of, load, say
 from collectors.fit import Fit, valued
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
+from collectors.link import Answer
 from collectors.meter_model import Model, ModelRegister
 from collectors.modbus import ModbusLink
 from collectors.scan import Found, scan, tries, units_of
+from collectors.serial_model import SerialModel
 from collectors.word_orders import ORDERS, readings_by_order
 from ingest.channel import unit_of
-from ingest.errors import AmrError
+from ingest.delivery import Reject
+from ingest.errors import AmrError, Refused
 from ingest.model import Line, Polled
 
 meter = typer.Typer(no_args_is_help=True, help="A meter on its line: found, read, added, exchanged.")
@@ -32,36 +37,57 @@ _SPEEDS = (9600, 19200, 2400, 4800, 38400, 115200)
 
 @meter.command("read")
 def read_meter(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help="As `amr catalog list` names it.")],
-    address: Address,
+    address: Address = None,
+    name: Name = None,
     unit: Annotated[str, typer.Option(help="The meter's Modbus unit id, Меркурий or IEC 62056-21 address.")] = "1",
     kind: Kind = "modbus-tcp",
     baud: Baud = None,
     parity: Parity = None,
     raw: Annotated[bool, typer.Option("--raw", help="Also the words, read in all four orders.")] = False,
     password: Password = None,
+    direct: Direct = False,
     own: Own = None,
 ) -> None:
     """Read every register of one meter once, to compare with its display."""
     try:
         known = load(own)
-        serial = known.serial_model(model)
-        if serial is not None:
-            read_serial(known, line_of(address, kind, baud=baud, parity=parity), serial, unit, password)
-            return
-        facts = known.model(model)
-        link = ModbusLink(line_of(address, kind, baud=baud, parity=parity), known)
-        unit_of_meter("of the command line", unit, LineKind(kind))
-        polled = Polled(f"unit {unit}", model, unit, timedelta(minutes=30))
-        table = values_table(facts, asyncio.run(_words(link, polled)), raw)
+        given = None if address is None else line_of(address, kind, baud=baud, parity=parity)
+        facts = known.serial_model(model) or known.model(model)
+
+        async def work(way: Way) -> None:
+            if way.owner is not None:
+                await _read_through(way.owner, facts, unit, raw, password)
+            elif isinstance(facts, SerialModel):
+                await read_serial(known, way.line, facts, unit, password)
+            else:
+                unit_of_meter("of the command line", unit, settings_of(way.line).kind)
+                polled = Polled(f"unit {unit}", model, unit, timedelta(minutes=30))
+                console.print(values_table(facts, await _words(ModbusLink(way.line, known), polled), raw))
+
+        on_line(context.obj, name, given, work, direct=direct)
     except AmrError as error:
         raise fail(error) from error
-    console.print(table)
+
+
+async def _read_through(owner: Asked, facts: Model | SerialModel, unit: str, raw: bool, password: str | None) -> None:
+    """What the collector read, shown as if we had."""
+    if password is not None:
+        say("the collector speaks with the password stored for this meter, not with the one given")
+    said = await read_through(owner, facts.slug, unit)
+    if isinstance(facts, Model):
+        console.print(values_table(facts, said.words, raw))
+        return
+    rejects = tuple(Reject("heard", detail, b"") for detail in said.rejects)
+    show_read(facts, Answer(said.values, rejects=rejects, drift=said.drift), said.facts)
 
 
 @meter.command("scan")
 def scan_line(
-    address: Address,
+    context: typer.Context,
+    address: Address = None,
+    name: Name = None,
     kind: Kind = "modbus-tcp",
     units: Annotated[str, typer.Option(help="Addresses to ask, like 1-32,100.")] = "1-247",
     baud: Annotated[
@@ -75,26 +101,41 @@ def scan_line(
     everything: Annotated[
         bool, typer.Option("--all", help="Go on with other speeds when somebody answered at one.")
     ] = False,
+    direct: Direct = False,
     own: Own = None,
 ) -> None:
     """Find out who is on a line, at which speed and parity, and which models of the catalogue that may be."""
     try:
         wanted, known = units_of(units), load(own)
-        quick = {"timeout": timeout or (0.5 if kind == LineKind.TCP else 0.2), "late": 0.5, "quiet": 0.02}
-        line = line_of(address, kind, check_serial=True, **quick)
-        alike = [line]
-        if settings_of(line).kind.is_serial:
-            alike = tries(line, baud or _SPEEDS, parity or ("N", "E"))
+        given = None if address is None else line_of(address, kind)
         spoken = protocol or ["modbus"]
-        found = asyncio.run(_scan(alike, wanted, known, everything)) if "modbus" in spoken else 0
-        if others := [one for one in spoken if one != "modbus"]:
-            found += asyncio.run(scan_serial(alike, others, wanted, known))
+
+        async def work(way: Way) -> int:
+            if way.owner is not None:
+                if spoken != ["modbus"] or baud or parity:
+                    raise Refused(
+                        f"line {way.line.name} is polled, and only Modbus at its own speed is scanned between the "
+                        "polls; stop `amr collect` for the rest"
+                    )
+                return await scan_through(way.owner, units, timeout, known, partial(_tell, way.line.name))
+            line = replace(way.line, options={**way.line.options, **_quick(way.line, timeout)})
+            alike = tries(line, baud or _SPEEDS, parity or ("N", "E")) if settings_of(line).kind.is_serial else [line]
+            found = await _scan(alike, wanted, known, everything) if "modbus" in spoken else 0
+            others = [one for one in spoken if one != "modbus"]
+            return found + (await scan_serial(alike, others, wanted, known) if others else 0)
+
+        found = on_line(context.obj, name, given, work, direct=direct)
     except AmrError as error:
         raise fail(error) from error
     if not found:
-        raise fail(
-            AmrError(f"nobody answered on {address}; check the wiring (A and B), the kind of line and the speed")
-        )
+        where = name or address
+        raise fail(AmrError(f"nobody answered on {where}; check the wiring (A and B), the kind of line and the speed"))
+
+
+def _quick(line: Line, timeout: float | None) -> dict[str, object]:
+    """Options for asking where mostly nobody is."""
+    shortest = 0.5 if settings_of(line).kind is LineKind.TCP else 0.2
+    return {"check_serial": True, "timeout": timeout or shortest, "late": 0.5, "quiet": 0.02}
 
 
 async def _scan(lines: Sequence[Line], units: Sequence[int], catalog: Catalog, everything: bool) -> int:

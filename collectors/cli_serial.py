@@ -45,10 +45,10 @@ def polled(model: str, address: str, password: str | None = None) -> Polled:
     return Polled(f"{model} {address}", model, address, PERIOD, options=options)
 
 
-def read_serial(catalog: Catalog, line: Line, model: SerialModel, address: str, password: str | None) -> None:
+async def read_serial(catalog: Catalog, line: Line, model: SerialModel, address: str, password: str | None) -> None:
     """Read every value of one meter once and show it."""
     link = SerialLink(_unchecked(line), catalog)
-    answer, facts = asyncio.run(read_once(link, polled(model.slug, address, password)))
+    answer, facts = await read_once(link, polled(model.slug, address, password))
     show_read(model, answer, facts)
 
 

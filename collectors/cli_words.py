@@ -19,7 +19,7 @@ errors = Console(stderr=True)
 Own = Annotated[
     Path | None, typer.Option("--catalog", envvar="AMR_CATALOG", help="Folder with model files of your own.")
 ]
-Address = Annotated[str, typer.Option(help="host:port, or the serial port's device.")]
+Address = Annotated[str | None, typer.Option(help="host:port, or the serial port's device.")]
 Kind = Annotated[str, typer.Option(help=f"One of {', '.join(MODBUS_KINDS)}.")]
 Baud = Annotated[int | None, typer.Option(help="Speed of a serial line; left out, 9600.")]
 Parity = Annotated[str | None, typer.Option(help="N, E or O; left out, N.")]

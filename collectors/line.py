@@ -12,13 +12,13 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
 from collectors.clock import Clock
-from collectors.link import Answer, Door, LineDown, Link, Polyglot, Quick, Silent, Spare
+from collectors.link import Answer, Door, LineDown, Link, Overhearing, Polyglot, Quick, Silent, Spare
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of, quick_delivery
 from collectors.schedule import SPREAD, phase
@@ -32,6 +32,17 @@ log = logging.getLogger(__name__)
 FIRST_REOPEN, LONGEST_REOPEN = 1.0, 60.0
 SILENT_TURNS = 3
 """So many silent turns in a row, and at least one of every meter, and the link is opened anew: it may be half open."""
+
+
+_Result = TypeVar("_Result")
+
+
+class _Errand(NamedTuple):
+    """Work that somebody wants done on the line, and what it brought."""
+
+    work: Callable[[Link], Awaitable[Any]]
+    done: asyncio.Future[Any]
+    patient: bool
 
 
 class Owner:
@@ -58,7 +69,8 @@ class Owner:
         self._spread = spread
         self._rng = rng
         self._turns = Turns()
-        self._questions: deque[tuple[Polled, asyncio.Future[Answer]]] = deque()
+        self._errands: deque[_Errand] = deque()
+        self._let_one_pass = False
         self._called: deque[tuple[str, asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]]]] = deque()
         self._woken = asyncio.Event()
         self._open = False
@@ -88,10 +100,26 @@ class Owner:
         turn = self._turns.of(serial)
         if turn is None:
             raise NotFound(f"meter {serial!r} is not on line {self.line.name}")
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._questions.append((turn.meter, answer))
+        return await self.lend(lambda link: link.read(turn.meter))
+
+    async def lend(self, work: Callable[[Link], Awaitable[_Result]], *, patient: bool = False) -> _Result:
+        """Have something short done on this line ahead of the schedule, by the one task that speaks on it.
+
+        Raises what the work raises, or that the line is down. Patient work (one of many steps) lets a meter that is due
+        go first after each step.
+        """
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._errands.append(_Errand(work, done, patient))
         self._woken.set()
-        return await answer
+        return cast(_Result, await done)
+
+    def meters(self) -> list[Polled]:
+        """The meters on this line."""
+        return [turn.meter for turn in self._turns]
+
+    def overhear(self, ear: Overhearing | None) -> None:
+        """Let somebody hear every frame on this line from now on; None ends it."""
+        self._link.overhear(ear)
 
     async def poll_now(self, serial: str) -> tuple[datetime, Outcome]:
         """Poll one meter of this line ahead of the schedule; gives the instant and, after the commit, the outcome.
@@ -117,14 +145,15 @@ class Owner:
             await self._link.close()
 
     async def _turn(self) -> None:
-        """One step: a question, a meter that is called for, else the one whose turn it is, else a rest."""
+        """One step: an errand, a meter that is called for, else the one whose turn it is, else a rest."""
         now = self._clock.now()
-        if not self._questions and not self._called and not self._turns.waits(now):
+        due = self._turns.waits(now)
+        if not self._errands and not self._called and not due:
             if not await self._spend():
                 await self._rest()
         elif self._open or await self._reopen():
-            if self._questions:
-                await self._answer_question()
+            if self._errands and not (due and self._let_one_pass):
+                await self._run_errand()
             elif self._called:
                 await self._poll_called(now)
             elif not await self._sweep() and (turn := self._turns.take(now)):
@@ -147,8 +176,9 @@ class Owner:
 
     def _next_due(self) -> Polled | None:
         """The meter whose turn it is in a sweep; None when there is something else to do."""
-        if self._questions or self._called or self._kept_back is not None:
+        if self._kept_back is not None or self._called or (self._errands and not self._let_one_pass):
             return None
+        self._let_one_pass = False
         now = self._clock.now()
         turn = self._turns.take(now)
         if turn is None:
@@ -210,6 +240,7 @@ class Owner:
 
     async def _poll(self, turn: Turn, now: datetime) -> asyncio.Future[Outcome] | AmrError:
         """Read a meter and deliver; gives the commit to come, or what is wrong."""
+        self._let_one_pass = False
         meter = turn.meter
         turn.due = turn.regular(now)
         try:
@@ -291,26 +322,30 @@ class Owner:
 
     def _take_waiting(self) -> list[asyncio.Future[Any]]:
         """Everybody who waits for an answer, taken out of the queues."""
-        waiting: list[asyncio.Future[Any]] = [one for _, one in self._questions]
+        waiting: list[asyncio.Future[Any]] = [errand.done for errand in self._errands]
         waiting += [one for _, one in self._called]
-        self._questions.clear()
+        self._errands.clear()
         self._called.clear()
         return waiting
 
-    async def _answer_question(self) -> None:
-        meter, answer = self._questions.popleft()
-        if answer.done():
+    async def _run_errand(self) -> None:
+        errand = self._errands.popleft()
+        self._let_one_pass = errand.patient
+        if errand.done.done():
             return
         try:
-            read = await self._link.read(meter)
+            result = await errand.work(self._link)
         except AmrError as error:
             if isinstance(error, LineDown):
                 await self._lost(error)
-            if not answer.done():
-                answer.set_exception(error)
-            return
-        if not answer.done():
-            answer.set_result(read)
+            if not errand.done.done():
+                errand.done.set_exception(error)
+        except asyncio.CancelledError:
+            errand.done.cancel()
+            raise
+        else:
+            if not errand.done.done():
+                errand.done.set_result(result)
 
     async def _deliver(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         done = await self._door.put(delivery)

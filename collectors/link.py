@@ -52,6 +52,10 @@ class Quick(NamedTuple):
     micros: Sequence[int]
 
 
+Overhearing = Callable[[str, bytes], None]
+"""Hears what goes over a line: "→" and what was asked, "←" and what came, "×" and why nothing did (as text)."""
+
+
 class Sweep(Protocol):
     """Polls under way (see `Link.sweep`)."""
 
@@ -80,6 +84,10 @@ class Link(Protocol):
 
         `wanted` gives the next meter, None to end it; `took` is called with each answer. The error of a poll ends it.
         """
+        ...
+
+    def overhear(self, ear: Overhearing | None) -> None:
+        """Let somebody hear every frame from now on, over reconnects too; None ends it."""
         ...
 
 

@@ -22,7 +22,7 @@ from collectors.catalog import Catalog
 from collectors.decode import serial_number
 from collectors.identity import same_serial, swapped, without_owner
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
-from collectors.link import Answer, Link, Quick, Silent
+from collectors.link import Answer, Link, Overhearing, Quick, Silent
 from collectors.meter_model import Model
 from collectors.meter_plan import Fetched, MeterPlan, Step, take
 from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked, question
@@ -99,6 +99,10 @@ class ModbusLink:
         if wire is None:
             return None
         return Sweep(polling=self, bus=self._bus, wire=wire, framing=self._framing, wanted=wanted, took=took)
+
+    def overhear(self, ear: Overhearing | None) -> None:
+        """Let somebody hear every frame."""
+        self._bus.overhear(ear)
 
     def polling(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
         """The questions of a poll: wants the answer PDU to each, perhaps a refusal, and gives what they brought."""

@@ -57,7 +57,7 @@ async def scan(line: Line, units: Iterable[int], catalog: Catalog, progress: Pro
         for unit in units:
             progress(unit)
             try:
-                found = await _at(link, unit, catalog)
+                found = await look_at(link, unit, catalog)
             except LineDown:
                 # some gateways hang up on an address they do not know
                 await link.open()
@@ -68,11 +68,12 @@ async def scan(line: Line, units: Iterable[int], catalog: Catalog, progress: Pro
         await link.close()
 
 
-async def _at(link: ModbusLink, unit: int, catalog: Catalog) -> Found | None:
+async def look_at(link: ModbusLink, unit: int, catalog: Catalog, timeout: float = 1.0) -> Found | None:
+    """Who answers at an address, None: nobody. `timeout` holds where the line has none of its own. LineDown passes."""
     trouble = None
     for function, address, count in _ASKED:
         try:
-            await link.ask(unit, function, address, count)
+            await link.ask(unit, function, address, count, timeout)
         except Silent:
             return None if trouble is None else Found(unit, (), trouble)
         except Malformed as error:

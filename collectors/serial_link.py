@@ -11,7 +11,7 @@ from collectors.bus import Bus
 from collectors.catalog import Catalog
 from collectors.iec_talk import IecTalk
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
-from collectors.link import Answer, Link, Quick, Sweep
+from collectors.link import Answer, Link, Overhearing, Quick, Sweep
 from collectors.mercury_profile import intervals
 from collectors.mercury_talk import Mercury206Talk, Mercury230Talk
 from collectors.meter_options import options_of
@@ -46,7 +46,7 @@ class SerialLink:
         self._line = line
         self._check_serial = settings.check_serial
         self._bus = bus or Bus(line.name, settings)
-        self._modbus = ModbusLink(line, catalog, self._bus)
+        self.modbus = ModbusLink(line, catalog, self._bus)
         self._now = now
         self._known: dict[str, tuple[Known, _Speaker]] = {}
 
@@ -67,13 +67,17 @@ class SerialLink:
         """Poll one meter in its own language."""
         model = self.catalog.serial_model(meter.model)
         if model is None:
-            return await self._modbus.read(meter)
+            return await self.modbus.read(meter)
         async with self._talk(meter, model) as (talk, known):
             return await read(talk, known, self._now(), check_serial=self._check_serial)
 
     def sweep(self, wanted: Callable[[], Polled | None], took: Callable[[Answer | Quick], None]) -> Sweep | None:
         """Never: on these lines there is a pause between frames."""
         return None
+
+    def overhear(self, ear: Overhearing | None) -> None:
+        """Let somebody hear every frame."""
+        self._bus.overhear(ear)
 
     async def recall(self, meter: Polled, recall: Recall) -> Answer:
         """Ask a meter's memory. NotThere or Unsupported when it does not have it; other errors as `read`."""

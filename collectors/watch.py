@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from collectors.catalog import Catalog
+from collectors.crc import crc16
 from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
 from collectors.link import LineDown
+from collectors.masking import shown
+from collectors.meter_model import Model
 from collectors.modbus import ModbusLink
 from collectors.modbus_frames import Question
 from collectors.overhear import Ear, Words
@@ -41,6 +44,35 @@ class WatchedLink(ModbusLink):
             raise
         self._tell(f"← {self._words.answer(unit, pdu)}   [{pdu.hex(' ')}]")
         return pdu
+
+
+class Eavesdropper:
+    """Puts into words what is heard of a line that its owner polls (see `link.Overhearing`)."""
+
+    def __init__(self, kind: LineKind, models: Mapping[int, Model], tell: Tell) -> None:
+        self._kind = kind
+        self._words = Words(models)
+        self._tell = tell
+        self._modbus_only = kind in (LineKind.TCP, LineKind.RTU, LineKind.RTU_OVER_TCP)
+        self._units = frozenset(models)
+
+    def hear(self, sign: str, data: bytes) -> None:
+        """One piece of what goes over the line."""
+        if sign == "×":
+            self._tell(f"{sign} {data.decode(errors='replace')}")
+            return
+        unit, pdu = self._opened(data)
+        said = ""
+        if unit is not None and pdu and (self._modbus_only or unit in self._units):
+            said = self._words.question(unit, pdu) if sign == "→" else self._words.answer(unit, pdu)
+        self._tell(f"{sign} {said}   [{shown(data)}]" if said else f"{sign} [{shown(data)}]")
+
+    def _opened(self, frame: bytes) -> tuple[int | None, bytes]:
+        """Unit and PDU of a frame, None when it is none."""
+        if self._kind is LineKind.TCP:
+            return (frame[6], frame[7:]) if len(frame) >= 8 else (None, b"")
+        whole = len(frame) >= 4 and crc16(frame[:-2]) == frame[-2:]
+        return (frame[0], frame[1:-2]) if whole else (None, b"")
 
 
 async def ask_in_turn(line: Line, meters: Sequence[Polled], catalog: Catalog, every: float, tell: Tell) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from collectors.link import LineDown, Silent
+from collectors.link import LineDown, Overhearing, Silent
 from ingest.errors import AmrError
 
 _Answer = TypeVar("_Answer")
@@ -22,6 +22,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.ear: Overhearing | None = None
         self._transport: asyncio.WriteTransport | None = None
         self._lost: Exception | None = None
         self._heard = b""
@@ -84,6 +85,8 @@ class Wire(asyncio.Protocol):
         if self._timer is None or deadline < self._rings_at:
             self._ring_at(deadline)
         transport.write(request)
+        if self.ear is not None:
+            self.ear("→", request)
 
     def forget(self) -> None:
         """Nobody waits for the answer any more."""
@@ -94,6 +97,8 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise LineDown("the connection is closed") from self._lost
         self._transport.write(request)
+        if self.ear is not None:
+            self.ear("→", request)
 
     async def quiet(self, silence: float, limit: float) -> bool:
         """Wait until nothing has come for `silence` seconds; False when the line still talks after `limit`."""
@@ -121,6 +126,8 @@ class Wire(asyncio.Protocol):
         find, done = self._find, self._done
         if find is None or done is None:
             self._last_heard = self._loop.time()
+            if self.ear is not None:
+                self.ear("←", bytes(data))
             return
         self._heard = heard = self._heard + data if self._heard else bytes(data)
         try:
@@ -130,6 +137,8 @@ class Wire(asyncio.Protocol):
             return
         if answer is not None:
             self._find = self._done = None
+            if self.ear is not None:
+                self.ear("←", heard)
             done(answer, None)
         elif len(heard) > _FLOOD:
             self._fail(Silent(f"more than {_FLOOD} bytes came and none of them was the answer"))
@@ -139,6 +148,10 @@ class Wire(asyncio.Protocol):
         done = self._done
         self._find = self._done = None
         if done is not None:
+            if self.ear is not None:
+                if self._heard:
+                    self.ear("←", self._heard)
+                self.ear("×", str(error).encode())
             done(None, error)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -202,6 +202,16 @@ class EmbeddedServer:
         return await until(lambda: is_ready(self._cluster) and _answers(self._sockets), _LOOK)
 
 
+def is_served(data: Path) -> bool:
+    """Whether somebody's server answers for this data folder now; nothing is made or started."""
+    data = data.expanduser().resolve()
+    try:
+        major = _installed_major(data)
+        return major is not None and _answers(_socket_folder(data / f"postgres-{major}"))
+    except OSError:  # a folder of somebody else's
+        return False
+
+
 def _make_folder(folder: Path) -> None:
     """Make a data folder; root's must let PostgreSQL's account through whatever the umask (the cluster is 0700)."""
     if folder.is_dir():
