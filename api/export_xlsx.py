@@ -22,6 +22,7 @@ from openpyxl.utils import get_column_letter
 from api.answers import plain
 from api.export_cells import Cell, Column, headings
 from api.faults import Fault
+from api.making import making
 from api.problems import invalid
 from api.texts import Language
 
@@ -32,7 +33,7 @@ _PLAIN = re.compile(r"(?![=#])[^\x00-\x1f]*")
 """Texts that are stored as they are: neither formulas nor error codes, with nothing that XML cannot hold."""
 
 _EXACT_DIGITS = 15
-_IN_MEMORY = 1 << 20
+IN_MEMORY = 1 << 20
 _PIECE = 64 << 10
 
 
@@ -40,21 +41,34 @@ async def xlsx_file(
     columns: Sequence[Column], batches: AsyncIterator[Sequence[Sequence[Cell]]], title: str, language: Language
 ) -> AsyncIterator[bytes]:
     """The bytes of the workbook. Raises 422 for more than MOST_ROWS rows before the first of them."""
-    book = Workbook(write_only=True)
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        with making():
+            book = Workbook(write_only=True)
+            try:
+                await _fill(book, columns, batches, title, language)
+            except BaseException:
+                forget(book)
+                raise
+            await asyncio.to_thread(book.save, file)
+        for piece in pieces(file):
+            yield piece
+
+
+async def _fill(
+    book: Workbook,
+    columns: Sequence[Column],
+    batches: AsyncIterator[Sequence[Sequence[Cell]]],
+    title: str,
+    language: Language,
+) -> None:
     sheet = open_sheet(book, columns, title)
     sheet.append([heading_cell(sheet, text) for text in headings(columns, language)])
     rows = 0
-    try:
-        async for batch in batches:
-            rows += len(batch)
-            if rows > MOST_ROWS:
-                raise invalid(Fault("format", "xlsx", "too_many_rows", most=MOST_ROWS))
-            await asyncio.to_thread(_append, sheet, batch)
-    except BaseException:
-        forget(book)
-        raise
-    async for piece in saved(book):
-        yield piece
+    async for batch in batches:
+        rows += len(batch)
+        if rows > MOST_ROWS:
+            raise invalid(Fault("format", "xlsx", "too_many_rows", most=MOST_ROWS))
+        await asyncio.to_thread(_append, sheet, batch)
 
 
 def open_sheet(book: Workbook, columns: Sequence[Column], title: str, *, head: int = 1) -> Any:
@@ -99,21 +113,14 @@ def _append(sheet: Any, batch: Sequence[Sequence[Cell]]) -> None:
         sheet.append([any_cell(sheet, cell) for cell in row])
 
 
-async def saved(book: Workbook) -> AsyncIterator[bytes]:
-    """A finished workbook in pieces; its temporary file is gone afterwards."""
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-        await asyncio.to_thread(book.save, file)
-        for piece in _pieces(file):
-            yield piece
-
-
 def forget(book: Workbook) -> None:
     """Leave nothing of a workbook that will not be finished: only saving takes its temporary files away."""
     with tempfile.TemporaryFile() as file:
         book.save(file)
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """A finished file from its beginning."""
     file.seek(0)
     while piece := file.read(_PIECE):
         yield piece

@@ -14,6 +14,7 @@ SPECIAL: Mapping[str, frozenset[str]] = {
     "no_meter": frozenset({"submitReadings", "askForReading"}),
     "quarantined": frozenset({"submitReadings"}),
     "not_ready": frozenset({"getReadiness"}),
+    "too_many_files": frozenset({"exportReadings", "exportConsumption", "exportStatement"}),
     "too_many_photos": frozenset({"addPhoto"}),
     "contract_over": frozenset({"askForReading", "submitServiceRequest"}),
     "wrong_state": frozenset({"refuseReadingRequest", "moveServiceRequest"}),

@@ -19,6 +19,7 @@ from api import statement_words as words
 from api.answers import plain
 from api.export_cells import Cell, headings
 from api.faults import Fault
+from api.making import making
 from api.problems import invalid
 from api.statement import Row, Statement, cells
 from api.texts import Language
@@ -36,11 +37,12 @@ _GREY = (235, 235, 235)
 async def statement_pdf(statement: Statement, points: AsyncIterator[list[Row]]) -> AsyncIterator[bytes]:
     """The bytes of the document. Raises 422 for more than MOST_LINES lines before the first of them."""
     rows: list[Row] = []
-    async for of_point in points:
-        rows += of_point
-        if len(rows) > MOST_LINES:
-            raise invalid(Fault("format", "pdf", "too_many_lines", most=MOST_LINES))
-    raw = await asyncio.to_thread(_document, statement, rows)
+    with making():
+        async for of_point in points:
+            rows += of_point
+            if len(rows) > MOST_LINES:
+                raise invalid(Fault("format", "pdf", "too_many_lines", most=MOST_LINES))
+        raw = await asyncio.to_thread(_document, statement, rows)
     for begin in range(0, len(raw), _PIECE):
         yield raw[begin : begin + _PIECE]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 
 from openpyxl import Workbook
@@ -10,8 +11,9 @@ from openpyxl.styles import Alignment, Border, Font, Side
 
 from api import statement_words as words
 from api.export_cells import Cell, headings
-from api.export_xlsx import MOST_ROWS, any_cell, forget, heading_cell, open_sheet, saved, text_cell
+from api.export_xlsx import IN_MEMORY, MOST_ROWS, any_cell, forget, heading_cell, open_sheet, pieces, text_cell
 from api.faults import Fault
+from api.making import making
 from api.problems import invalid
 from api.statement import Row, Statement, cells
 from ingest.statement import Line, totals
@@ -22,7 +24,20 @@ _BOX = Border(left=_THIN, right=_THIN, top=_THIN, bottom=_THIN)
 
 async def statement_xlsx(statement: Statement, points: AsyncIterator[list[Row]]) -> AsyncIterator[bytes]:
     """The bytes of the workbook. Raises 422 for more than MOST_ROWS lines before the first of them."""
-    book = Workbook(write_only=True)
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        with making():
+            book = Workbook(write_only=True)
+            try:
+                await _fill(book, statement, points)
+            except BaseException:
+                forget(book)
+                raise
+            await asyncio.to_thread(book.save, file)
+        for piece in pieces(file):
+            yield piece
+
+
+async def _fill(book: Workbook, statement: Statement, points: AsyncIterator[list[Row]]) -> None:
     sheet = open_sheet(book, words.COLUMNS, statement.month.strftime("%Y-%m"), head=5)
     sheet.page_setup.orientation, sheet.page_setup.fitToHeight = "landscape", 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
@@ -31,19 +46,12 @@ async def statement_xlsx(statement: Statement, points: AsyncIterator[list[Row]])
     sheet.append([text_cell(sheet, statement.subtitle)])
     sheet.append([])
     sheet.append([_boxed(heading_cell(sheet, text)) for text in headings(words.COLUMNS, statement.language)])
-    try:
-        known = await _lines(sheet, statement, points)
-    except BaseException:
-        forget(book)
-        raise
-    for total in totals(known):
+    for total in totals(await _lines(sheet, statement, points)):
         sheet.append(_row(sheet, statement.total_row(total), bold=True))
     sheet.append([])
     for line in statement.signatures():
         sheet.append([text_cell(sheet, line)])
         sheet.append([])
-    async for piece in saved(book):
-        yield piece
 
 
 async def _lines(sheet: object, statement: Statement, points: AsyncIterator[list[Row]]) -> list[Line]:

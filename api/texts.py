@@ -225,6 +225,14 @@ KINDS: Mapping[str, Kind] = {
             "хранилище сейчас недоступно; повторите через {seconds} с",
         ),
     ),
+    "too_many_files": Kind(
+        503,
+        Text("Too many files at once", "Слишком много файлов сразу"),
+        Text(
+            "other workbooks and documents are being made just now; try again in {seconds} s, or ask for CSV",
+            "сейчас готовятся другие книги и документы; повторите через {seconds} с или возьмите CSV",
+        ),
+    ),
     "too_slow": Kind(
         503,
         Text("It took too long", "Запрос выполнялся слишком долго"),

@@ -23,7 +23,7 @@ from ingest.calendar_cuts import Step, cuts, shifted
 ENCODING = "windows-1251"
 CHANNELS = {"01": "1.8.0", "02": "2.8.0", "03": "3.8.0", "04": "4.8.0"}
 DESCRIPTIONS = {"01": "активный приём", "02": "активная отдача", "03": "реактивный приём", "04": "реактивная отдача"}
-_FIRST_DAY = date(2000, 1, 1)
+_FIRST_DAY = date(1970, 1, 1)
 _ONE = Decimal(1)
 
 

@@ -12,7 +12,7 @@ import httpx
 import openpyxl
 import pytest
 
-from api import export_xlsx
+from api import export_xlsx, making
 from api.download import download
 from api.export_cells import defused
 from api.export_csv import dialect
@@ -171,6 +171,15 @@ async def test_a_workbook_is_bounded(house: House, monkeypatch: pytest.MonkeyPat
     answer = await house.get("/exports/readings", "olga", point="flat-2", format="xlsx", **WHOLE)
     assert answer.json()["errors"][0]["code"] == "too_many_rows"
     assert len(rows_of(await house.get("/exports/readings", "olga", point="flat-2", **WHOLE))) == 11
+
+
+async def test_more_workbooks_than_places_are_put_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "MOST", 0)
+    for path in ("readings", "consumption"):
+        answer = await house.get(f"/exports/{path}", "olga", point="flat-2", format="xlsx", **WHOLE)
+        assert (answer.status_code, answer.json()["code"]) == (503, "too_many_files")
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await house.get(f"/exports/{path}", "olga", point="flat-2", **WHOLE)).status_code == 200
 
 
 async def test_staff_are_on_record(house: House) -> None:

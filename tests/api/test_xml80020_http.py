@@ -52,7 +52,7 @@ async def test_a_day_adds_up_and_what_is_not_known_is_empty(house: House) -> Non
     await house.store(*half_hourly("M-1-NEW", "1.8.0", DAY, "0.3", 40))
     answer = await house.get("/exports/80020", "egor", day="2023-03-10", point="flat-1")
     assert answer.headers["content-type"] == "application/xml"
-    assert 'filename="80020_7703311228_20230310_8470.xml"' in answer.headers["content-disposition"]
+    assert 'filename="80020_7703311228_20230310_19427.xml"' in answer.headers["content-disposition"]
     found = values(answer)
     active = found["34-1", "01"]
     assert len(active) == 48
