@@ -122,7 +122,14 @@ def _wrap(app: FastAPI, settings: ApiSettings) -> None:
                 "If-Modified-Since",
                 "Last-Event-ID",
             ],
-            expose_headers=["ETag", "Last-Modified", "Retry-After", "WWW-Authenticate", "Idempotency-Replayed"],
+            expose_headers=[
+                "ETag",
+                "Last-Modified",
+                "Retry-After",
+                "WWW-Authenticate",
+                "Idempotency-Replayed",
+                "Content-Disposition",
+            ],
             max_age=600,
         )
 
