@@ -41,7 +41,7 @@ _GAVAZZI_FACTOR = integer(1, Decimal("0.001"), signed=True, none=0x7FFF)
 
 def em24() -> Layout:
     extra = (Field(0x0035, "13.7.0", _GAVAZZI_FACTOR), Field(0x0037, "14.7.0", _GAVAZZI_FREQUENCY))
-    return _gavazzi("carlo-gavazzi-em24", 0x0042, 0x0046, 0x005C, extra, 0x0060, 0x1300)
+    return _gavazzi("carlo-gavazzi-em24", 0x003E, 0x0046, 0x005C, extra, 0x0060, 0x1300)
 
 
 def em330(model: str) -> Layout:

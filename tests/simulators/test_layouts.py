@@ -40,7 +40,7 @@ SAMPLES = [
     ("schneider-iem3255", 0x0BD3, "43663333"),
     ("schneider-pm5110", 2699, "4640e6ae 41080000"),
     ("schneider-pm5110", 3059, "3fc01062"),
-    ("carlo-gavazzi-em24", 0x0042, "e2410001"),
+    ("carlo-gavazzi-em24", 0x003E, "e2410001"),
     ("carlo-gavazzi-em24", 0x005C, "00550000"),
     ("carlo-gavazzi-em24", 0x0000, "08fe0000 ffff7fff"),
     ("carlo-gavazzi-em24", 0x000C, "19710000"),
