@@ -156,18 +156,19 @@ class Ownership:
         others = await (await conn.execute(_OTHERS, {"name": self.name, "wants": wants})).fetchone()
         alone = others is not None and others[0] == 0
         now = self._clock()
-        owned = sorted((self._held | self._claimed.keys()) & self._wanted)
-        offline = self._offline if alone and self._offline else None
-        await conn.execute(_ALIVE, {"name": self.name, "offline": offline, "lines": owned, "wants": wants})
-        self._alone, self._confirmed = alone, now
-        await conn.execute(_FORGET)
         given_up = (self._held | self._claimed.keys()) - self._wanted
         if given_up:
             await conn.execute(_RELEASE, {"names": sorted(given_up)})
-        speak_at = now if self._alone else now + self._speak_after
+        speak_at = now if alone else now + self._speak_after
         for line in await self._claim(conn, self._wanted - self._held - self._claimed.keys()):
             self._claimed[line] = speak_at
         self._claimed = {line: at for line, at in self._claimed.items() if line in self._wanted}
+        owned = sorted((self._held & self._wanted) | self._claimed.keys())
+        offline = self._offline if alone and self._offline else None
+        # Before the first word: without the database, nobody else would know whose lines these are.
+        await conn.execute(_ALIVE, {"name": self.name, "offline": offline, "lines": owned, "wants": wants})
+        self._alone, self._confirmed = alone, now
+        await conn.execute(_FORGET)
         ripe = {line for line, at in self._claimed.items() if at <= now}
         self._held = (self._held & self._wanted) | ripe
         for line in ripe:

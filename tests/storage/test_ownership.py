@@ -7,8 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ingest.errors import NotFound
+from simulators.proxy import Proxy
 from storage.database import Database, DatabaseSettings, open_database
-from storage.ownership import Ownership
+from storage.ownership import Ownership, release
 
 LINES = frozenset({"north", "south"})
 
@@ -35,9 +40,18 @@ class Watched:
 
 
 @contextlib.asynccontextmanager
-async def collector(database: Database, name: str, *, speak_after: float = 0.3) -> AsyncIterator[Watched]:
-    ownership = Ownership(database, name=name, tick=0.05, silent_after=0.2, speak_after=speak_after)
-    ownership.want(LINES)
+async def collector(
+    database: Database,
+    name: str,
+    *,
+    speak_after: float = 0.3,
+    offline: float = 0.0,
+    lines: Collection[str] = LINES,
+    lease: float = 0.0,
+) -> AsyncIterator[Watched]:
+    ownership = Ownership(database, name=name, tick=0.05, silent_after=0.2, speak_after=speak_after, offline=offline)
+    ownership.want(lines)
+    ownership.resume(lines, lease)
     watched = Watched(ownership)
     task = asyncio.create_task(watched.follow())
     try:
@@ -128,3 +142,89 @@ async def test_two_collectors_of_one_name_are_told_apart(database: Database) -> 
         async with collector(database, "same") as two:
             await two.comes_to(set())
             assert one.ownership.name != two.ownership.name
+
+
+@contextlib.asynccontextmanager
+async def cut_off(database_settings: DatabaseSettings) -> AsyncIterator[tuple[Database, Proxy]]:
+    """A way to the database that can be cut."""
+    given = conninfo_to_dict(database_settings.url or "")
+    host, port = str(given["host"]), given.get("port", 5432)
+    target = (f"{host}/.s.PGSQL.{port}", None) if host.startswith("/") else (host, int(port or 5432))
+    async with Proxy(*target) as proxy:
+        url = make_conninfo(database_settings.url or "", host="127.0.0.1", port=proxy.port)
+        async with open_database(replace(database_settings, url=url), absent=True) as far:
+            yield far, proxy
+
+
+async def test_an_owner_alone_goes_on_without_the_database_and_nobody_takes_its_lines(
+    database: Database, database_settings: DatabaseSettings
+) -> None:
+    async with cut_off(database_settings) as (far, proxy), collector(far, "owner", offline=3600) as owner:
+        await owner.comes_to(LINES)
+        proxy.cut()
+        async with collector(database, "newcomer") as newcomer:
+            await newcomer.comes_to(set())
+            await asyncio.sleep(1.0)  # many times what silence and a takeover need
+            assert (owner.lines, newcomer.lines) == (LINES, frozenset())
+            assert 3000 < owner.ownership.lease <= 3600
+            proxy.mend()
+            await until(lambda: owner.ownership.lease == 0)  # it has seen the newcomer
+            assert (owner.lines, newcomer.lines) == (LINES, frozenset())
+
+
+async def test_a_lease_ends(database: Database, database_settings: DatabaseSettings) -> None:
+    async with cut_off(database_settings) as (far, proxy), collector(far, "owner", offline=1.5) as owner:
+        await owner.comes_to(LINES)
+        proxy.cut()
+        await owner.comes_to(set())
+        proxy.mend()
+        await owner.comes_to(LINES)
+
+
+async def test_a_process_of_the_same_name_goes_on_with_the_lease_of_the_last(
+    database: Database,
+    database_settings: DatabaseSettings,
+) -> None:
+    async with cut_off(database_settings) as (far, proxy):
+        proxy.cut()
+        async with collector(far, "owner", offline=3600, lease=60) as owner:
+            await owner.comes_to(LINES)
+            assert owner.ownership.lease <= 60
+            proxy.mend()
+            await until(lambda: owner.ownership.lease > 60)
+            assert owner.lines == LINES
+
+
+async def test_without_a_lease_nothing_is_spoken_on_before_the_database_says_so(
+    database: Database,
+    database_settings: DatabaseSettings,
+) -> None:
+    async with cut_off(database_settings) as (far, proxy):
+        proxy.cut()
+        async with collector(far, "owner", offline=3600) as owner:
+            await owner.comes_to(set())
+            proxy.mend()
+            await owner.comes_to(LINES)
+
+
+async def test_lines_of_a_collector_that_is_gone_are_released_by_hand(database: Database) -> None:
+    async with collector(database, "gone", offline=3600) as gone:
+        await gone.comes_to(LINES)
+        await until(lambda: gone.ownership.lease > 3599)
+        await asyncio.sleep(0.2)  # its row tells of the lines now
+    async with collector(database, "next") as following:
+        await following.comes_to(set())
+        async with database.connection() as conn:
+            assert await release(conn, "gone") == sorted(LINES)
+        await following.comes_to(LINES)
+    with pytest.raises(NotFound, match="nobody"):
+        async with database.connection() as conn:
+            await release(conn, "nobody")
+
+
+async def test_a_collector_of_other_lines_is_no_standby(database: Database) -> None:
+    async with collector(database, "one", offline=3600) as one, collector(database, "worker", lines=()) as worker:
+        await one.comes_to(LINES)
+        await worker.comes_to(set())
+        await asyncio.sleep(0.3)
+        assert one.ownership.lease > 3000
