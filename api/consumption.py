@@ -75,7 +75,7 @@ async def get_consumption(
 
     A consumer's range is cut to the dates of the contract.
     """
-    async with here.page() as conn:
+    async with here.look() as conn:
         return json_answer(await consumption_of(conn, caller, code, query, here.settings.interval_limit, here.now()))
 
 

@@ -105,6 +105,12 @@ class Context:
     knowledge: Knowledge = field(default_factory=Knowledge)
 
     @asynccontextmanager
+    async def look(self) -> AsyncIterator[Any]:
+        """A connection for look-ups alone: each stands by itself, and none changes anything."""
+        async with self.database.single() as conn:
+            yield conn
+
+    @asynccontextmanager
     async def page(self) -> AsyncIterator[Any]:
         """A connection that answers one page: look-ups by the key, by plans that are kept."""
         async with self.database.connection() as conn:

@@ -61,7 +61,7 @@ async def submit(
 
 
 async def _submit(code: str, submission: Submission, language: Language, here: Context, caller: Caller) -> Response:
-    async with here.page() as conn:
+    async with here.look() as conn:
         seen = await see(conn, caller, code)
         _check_contract(seen, submission.taken_at)
         meter = await points.standing(conn, code, submission.taken_at)

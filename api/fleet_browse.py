@@ -75,7 +75,7 @@ async def get_model(name: str, here: Here, caller: Engineer) -> Response:
 )
 async def list_lines(query: Annotated[PageQuery, Query()], here: Here, caller: Engineer) -> Response:
     """Every wire and socket that meters are asked over, in the order of their names."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         found, more = await browse.lines(conn, after=name_position(query.cursor), limit=query.limit)
     following = name_cursor(found[-1].name) if more else None
     return json_answer({"items": [line_json(one) for one in found], "next": following})
@@ -91,7 +91,7 @@ async def list_lines(query: Annotated[PageQuery, Query()], here: Here, caller: E
 )
 async def get_line(name: str, here: Here, caller: Engineer) -> Response:
     """Its kind, address and options. Its meters: GET /meters with this line."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         found, _ = await browse.lines(conn, limit=1, name=named("line", name))
     if not found:
         raise no_such("line", name)
@@ -108,7 +108,7 @@ async def get_line(name: str, here: Here, caller: Engineer) -> Response:
 )
 async def list_meters(query: Annotated[MetersQuery, Query()], here: Here, caller: Engineer) -> Response:
     """In the order of their serial numbers; those of one line, gateway or model when it is named."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         found, more = await browse.meters(
             conn,
             after=name_position(query.cursor),
@@ -131,7 +131,7 @@ async def list_meters(query: Annotated[MetersQuery, Query()], here: Here, caller
 )
 async def get_meter(serial: str, here: Here, caller: Engineer) -> Response:
     """Its registers, how it is reached, when it was last heard, and every point it ever stood at."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         found = await browse.meter(conn, named("meter", serial))
     if found is None:
         raise no_such("meter", serial)
@@ -148,7 +148,7 @@ async def get_meter(serial: str, here: Here, caller: Engineer) -> Response:
 )
 async def get_history(code: str, here: Here, caller: Engineer) -> Response:
     """Every installation with its ratios, opening and closing readings, and every contract."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         seen = await see(conn, caller, code)
         installations, contracts = await browse.stays(conn, code)
     zone = seen.point.tz

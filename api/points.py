@@ -39,7 +39,7 @@ class PointsQuery(Input):
 async def list_points(query: Annotated[PointsQuery, Query()], here: Here, caller: Asking) -> Response:
     """In the order of their codes. A consumer's list holds the points of their contracts, past ones too."""
     after = name_position(query.cursor)
-    async with here.page() as conn:
+    async with here.look() as conn:
         listed, more = await points.page(conn, caller.consumer, after=after, limit=query.limit)
     following = name_cursor(listed[-1].point.code) if more else None
     return json_answer({"items": [_summary(item, staff=caller.staff) for item in listed], "next": following})
@@ -55,7 +55,7 @@ async def list_points(query: Annotated[PointsQuery, Query()], here: Here, caller
 async def get_point(code: str, request: Request, here: Here, caller: Asking) -> Response:
     """The meter, its channels, and since when it has not answered. After a contract: as it was at its end."""
     now = here.now()
-    async with here.page() as conn:
+    async with here.look() as conn:
         seen = await see(conn, caller, code)
         at = _last_instant(seen, now)
         found = await points.standing(conn, code, at)

@@ -48,7 +48,7 @@ class ReadingsQuery(Input):
 )
 async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], here: Here, caller: Asking) -> Response:
     """Every reading of every source and quality within [from, to), oldest first."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         seen = await see(conn, caller, code)
         parts = _asked(seen, query)
         if query.channel is not None:
@@ -79,7 +79,7 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
 )
 async def get_latest(code: str, here: Here, caller: Asking) -> Response:
     """For each channel the newest reading that counts, and beside it the newest of every other source."""
-    async with here.page() as conn:
+    async with here.look() as conn:
         return json_answer(await latest_json(conn, caller, code))
 
 

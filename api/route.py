@@ -85,7 +85,7 @@ class CabinetRoute(APIRoute):
         caller = caller_of(request)
         if caller is None or not (caller.staff or request.method not in ("GET", "HEAD")):
             return
-        async with context_of(request).database.connection() as conn:
+        async with context_of(request).database.single() as conn:
             await audit.write(
                 conn,
                 actor=caller.name,

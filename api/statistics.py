@@ -49,7 +49,7 @@ async def get_statistics(code: str, query: Annotated[StatisticsQuery, Query()], 
 
     After a contract the figures are those of its last month.
     """
-    async with here.page() as conn:
+    async with here.look() as conn:
         return json_answer(await statistics_of(conn, caller, code, query.channel, here.now()))
 
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import time
+import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,8 +25,13 @@ from storage.embedded import embedded_server
 _log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 5
 _LONGEST_PAUSE = 2.0
+_BELIEVED = 1.0
+"""Seconds for which a connection counts as alive without being asked."""
 _EMBEDDED_PATIENCE = 30.0
 """The embedded server may be changing hands just now; somebody's guard is starting it again."""
+
+
+_Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
 
 class StoreTimeout(StoreUnavailable):
@@ -55,8 +61,9 @@ class DatabaseSettings:
 class Database:
     """An open pool. `dsn` is for those who need a connection of their own beside it."""
 
-    def __init__(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]], dsn: str) -> None:
+    def __init__(self, pool: _Pool, dsn: str, single: _Pool | None = None) -> None:
         self._pool = pool
+        self._single = single or pool
         self.dsn = dsn
 
     @contextlib.asynccontextmanager
@@ -72,6 +79,17 @@ class Database:
     def pool_state(self) -> Mapping[str, int]:
         """The pool's own counts, as psycopg_pool names them: pool_size, pool_available, requests_waiting and others."""
         return self._pool.get_stats()
+
+    @contextlib.asynccontextmanager
+    async def single(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A connection each of whose statements stands by itself, for look-ups by keys: its plans are kept.
+
+        Nothing begins and nothing is committed, which is half of what a page of two look-ups costs. What belongs
+        together is asked of `connection()`. Raises the same.
+        """
+        with translated():
+            async with self._single.connection() as conn:
+                yield conn
 
     @contextlib.asynccontextmanager
     async def own_connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
@@ -114,9 +132,34 @@ async def open_database(
             name=settings.application_name,
             open=False,
         )
+        single = _single_pool(dsn, settings)
         with translated():
             await stack.enter_async_context(pool)
-        yield Database(pool, dsn)
+            await stack.enter_async_context(single)
+        yield Database(pool, dsn, single)
+
+
+def _single_pool(dsn: str, settings: DatabaseSettings) -> _Pool:
+    """The pool of those who ask one thing at a time: empty until somebody does."""
+    options = f"-c plan_cache_mode=force_generic_plan {conninfo_to_dict(dsn).get('options') or ''}"
+    checked: weakref.WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = weakref.WeakKeyDictionary()
+
+    async def check(conn: psycopg.AsyncConnection[Any]) -> None:
+        """A connection that was alive a moment ago is believed: asking it costs as much as a look-up."""
+        if time.monotonic() - checked.get(conn, -math.inf) > _BELIEVED:
+            await AsyncConnectionPool.check_connection(conn)
+            checked[conn] = time.monotonic()
+
+    return AsyncConnectionPool(
+        make_conninfo(dsn, options=options.strip()),
+        kwargs={"prepare_threshold": 1, "autocommit": True},
+        min_size=0,
+        max_size=settings.pool_size,
+        timeout=settings.pool_timeout.total_seconds(),
+        check=check,
+        name=f"{settings.application_name} single",
+        open=False,
+    )
 
 
 def _complete(settings: DatabaseSettings) -> str:

@@ -15,7 +15,14 @@ import psycopg
 import pytest
 
 from ingest.errors import AmrError, Misconfigured, StoreRejected, StoreUnavailable
-from storage.database import Database, DatabaseSettings, StoreTimeout, open_database, translate
+from storage.database import (
+    Database,
+    DatabaseSettings,
+    StoreMisconfigured,
+    StoreTimeout,
+    open_database,
+    translate,
+)
 from storage.embedded import EmbeddedServer
 from storage.postgres_process import server_pid
 from tests.conftest import open_folder
@@ -37,9 +44,9 @@ from tests.storage.test_embedded import cluster_of
         ("DO $$ BEGIN RAISE SQLSTATE '55P03'; END $$", StoreUnavailable),
         ("DO $$ BEGIN RAISE SQLSTATE '57P03'; END $$", StoreUnavailable),
         ("SET TRANSACTION READ ONLY; CREATE TABLE t (i int)", StoreUnavailable),
-        ("SELECT * FROM no_such_table", Misconfigured),
-        ("SELECT no_such_column FROM point", Misconfigured),
-        ("SET ROLE pg_monitor; CREATE TABLE t (i int)", Misconfigured),
+        ("SELECT * FROM no_such_table", StoreMisconfigured),
+        ("SELECT no_such_column FROM point", StoreMisconfigured),
+        ("SET ROLE pg_monitor; CREATE TABLE t (i int)", StoreMisconfigured),
         ("SELEKT", AmrError),
     ],
 )
