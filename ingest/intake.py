@@ -20,10 +20,12 @@ from datetime import UTC, datetime
 from ingest.batch import store_batch
 from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
 from ingest.errors import AmrError, Misconfigured
-from ingest.model import Quality
+from ingest.halves import halves, joined
+from ingest.model import IntervalReading, Quality, Reading
 from ingest.store import ReadingStore, Stale
 from ingest.tally import Stored
 from ingest.tracks import Tracks
+from ingest.written_out import kept_of
 
 log = logging.getLogger(__name__)
 
@@ -261,9 +263,8 @@ class Intake:
             await self._store_stubbornly(batch[middle:])
             return
         [alone] = batch
-        log.error("a delivery from %s cannot be stored and goes to quarantine: %s", alone.delivery.origin, error)
         try:
-            outcome = await self._quarantine(alone.delivery, error)
+            outcome = await self._in_pieces(alone, error)
         except AmrError as second:
             if alone.done is None:
                 log.error("a delivery from %s was not stored: %s", alone.delivery.origin, second)
@@ -273,12 +274,29 @@ class Intake:
             if alone.done is not None and not alone.done.done():
                 alone.done.set_result(outcome)
 
+    async def _in_pieces(self, alone: _Waiting, error: Exception) -> Outcome:
+        """Store what can be stored of a delivery the store refused whole; what cannot be goes to quarantine."""
+        pieces = halves(alone.delivery)
+        if pieces is None or isinstance(error, Misconfigured):  # a wrong schema refuses every piece alike
+            log.error("something from %s cannot be stored and goes to quarantine: %s", alone.delivery.origin, error)
+            return await self._quarantine(alone.delivery, error)
+        outcomes = []
+        for piece in pieces:
+            done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            await self._store_stubbornly([_Waiting(piece, done, alone.since, piece.size)])
+            outcomes.append(await done)
+        return joined(outcomes)
+
     async def _quarantine(self, delivery: Delivery, error: Exception) -> Outcome:
-        """Keep a delivery the store refused whole, with the reason; nothing of it is lost."""
+        """Keep what the store refused, with the reason; nothing of it is lost."""
         detail = f"{type(error).__name__}: {error}"
-        raw = delivery.raw or repr(delivery).encode()
+        items: list[Reading | IntervalReading] = [*delivery.readings, *delivery.intervals]
+        if len(items) == 1:
+            refused = Reject("unstorable", detail, kept_of(items[0], delivery), items[0].meter, items[0].channel)
+        else:
+            refused = Reject("unstorable", detail, delivery.raw or repr(delivery).encode())
         async with self._store.batch() as work:
-            rejects = [Reject("unstorable", detail, raw), *delivery.rejects]
+            rejects = [refused, *delivery.rejects]
             await work.quarantine([(delivery.origin, reject) for reject in rejects])
         verdict = Verdict(Fate.QUARANTINED, Quality.SUSPECT, code="unstorable", detail=detail)
         return Outcome([verdict] * len(delivery.readings), len(delivery.rejects))

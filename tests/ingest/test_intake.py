@@ -169,6 +169,31 @@ async def test_one_delivery_that_fails_is_quarantined_and_all_others_are_stored(
     assert b"5000" in raw
 
 
+@pytest.mark.parametrize("size", [2, 3, 100])
+@pytest.mark.parametrize("raw", [b"", b"x" * 100_000])
+async def test_one_reading_that_fails_leaves_its_delivery_alone(size: int, raw: bytes) -> None:
+    store = Refusing(500, StoreRejected("value is cursed"))
+    values = [100 + n / 8 for n in range(size)]
+    values[size // 3] = 500
+    whole = delivery(*values)._replace(raw=raw, rejects=[Reject("malformed", "?", b"!")])
+    async with running(opened(store, batch=1000)) as intake:
+        outcome = await (await intake.put(whole))
+    assert [verdict.fate for verdict in outcome.verdicts].index(Fate.QUARANTINED) == size // 3
+    assert outcome.counts() == {Fate.STORED: size - 1, Fate.QUARANTINED: 1}
+    assert outcome.rejected == 1
+    kept = sorted((reason, raw[:6]) for _, reason, raw, _, _ in store.tables.quarantine)
+    assert kept == [("malformed", b"!"), ("unstorable", b"meter=")]
+    assert len(store.tables.rows) == size - 1
+
+
+async def test_a_store_that_refuses_everything_alike_gets_the_delivery_whole(store: MemoryStore) -> None:
+    store.fail = [Misconfigured("no such table")]
+    async with running(opened(store)) as intake:
+        outcome = await (await intake.put(delivery(100, 101, 102)))
+    assert outcome.counts() == {Fate.QUARANTINED: 3}
+    assert len(store.tables.quarantine) == 1
+
+
 async def test_a_refusal_of_the_quarantine_itself_is_told_to_whoever_brought_it(store: MemoryStore) -> None:
     store.fail = [StoreRejected("no"), StoreRejected("no")]
     async with running(opened(store)) as intake:
