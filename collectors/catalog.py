@@ -9,10 +9,13 @@ from pathlib import Path
 
 from collectors.meter_model import Model
 from collectors.model_file import BadModel, parse_model
+from collectors.pushed_model import PROTOCOL, PushedModel, parse_pushed_model
 from collectors.serial_model import SerialModel
 from collectors.serial_model_file import parse_serial_model, protocol_of
 from ingest.errors import Misconfigured
 from ingest.model import RegisterSpec
+
+AnyModel = Model | SerialModel | PushedModel
 
 
 def specs(model: Model) -> tuple[RegisterSpec, ...]:
@@ -21,11 +24,17 @@ def specs(model: Model) -> tuple[RegisterSpec, ...]:
 
 
 class Catalog(Mapping[str, Model]):
-    """Modbus models by slug, and in `serial` those with protocols of their own."""
+    """Modbus models by slug, in `serial` those with protocols of their own, in `pushed` those heard over MQTT only."""
 
-    def __init__(self, models: Mapping[str, Model], serial: Mapping[str, SerialModel] | None = None) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        serial: Mapping[str, SerialModel] | None = None,
+        pushed: Mapping[str, PushedModel] | None = None,
+    ) -> None:
         self._models = dict(sorted(models.items()))
         self.serial = dict(sorted((serial or {}).items()))
+        self.pushed = dict(sorted((pushed or {}).items()))
 
     def __getitem__(self, slug: str) -> Model:
         return self._models[slug]
@@ -42,22 +51,29 @@ class Catalog(Mapping[str, Model]):
             tongue = self.serial[slug].tongue.value
             raise Misconfigured(f"model {slug!r} speaks {tongue}, not Modbus; its line must be a serial one")
         if slug not in self._models:
-            raise self._unknown(slug)
+            raise self._not_asked(slug)
         return self._models[slug]
 
     def serial_model(self, slug: str) -> SerialModel | None:
         """The model of a protocol of its own, None for a Modbus one; Misconfigured for an unknown slug."""
         if slug not in self.serial and slug not in self._models:
-            raise self._unknown(slug)
+            raise self._not_asked(slug)
         return self.serial.get(slug)
 
     def specs(self) -> dict[str, tuple[RegisterSpec, ...]]:
         """What storage has to know of every model's registers, whatever it speaks."""
         modbus = {slug: specs(model) for slug, model in self._models.items()}
-        return dict(sorted({**modbus, **{slug: model.specs for slug, model in self.serial.items()}}.items()))
+        serial = {slug: model.specs for slug, model in self.serial.items()}
+        pushed = {slug: model.specs for slug, model in self.pushed.items()}
+        return dict(sorted({**modbus, **serial, **pushed}.items()))
 
-    def _unknown(self, slug: str) -> Misconfigured:
-        known = ", ".join(sorted((*self._models, *self.serial)))
+    def _not_asked(self, slug: str) -> Misconfigured:
+        """Why a model cannot be polled."""
+        if slug in self.pushed:
+            return Misconfigured(
+                f"model {slug!r} is heard over MQTT and cannot be asked; give the meter a gateway, not a line"
+            )
+        known = ", ".join(sorted((*self._models, *self.serial, *self.pushed)))
         return Misconfigured(
             f"model {slug!r} is not in the catalogue; known are {known}; "
             "a model of your own goes as <slug>.toml into the folder AMR_CATALOG names"
@@ -73,23 +89,24 @@ def load_catalog(own: Path | None = None) -> Catalog:
     return Catalog(
         {slug: model for slug, model in models.items() if isinstance(model, Model)},
         {slug: model for slug, model in models.items() if isinstance(model, SerialModel)},
+        {slug: model for slug, model in models.items() if isinstance(model, PushedModel)},
     )
 
 
 @cache
-def _shipped() -> dict[str, Model | SerialModel]:
+def _shipped() -> dict[str, AnyModel]:
     with_names = sorted(entry.name for entry in files("collectors.meters").iterdir() if entry.name.endswith(".toml"))
     return _read({name: files("collectors.meters").joinpath(name).read_bytes() for name in with_names})
 
 
-def _folder(folder: Path) -> dict[str, Model | SerialModel]:
+def _folder(folder: Path) -> dict[str, AnyModel]:
     if not folder.is_dir():
         raise Misconfigured(f"AMR_CATALOG {str(folder)!r} is not a folder; name the one your model files are in")
     return _read({str(path): path.read_bytes() for path in sorted(folder.glob("*.toml"))})
 
 
-def _read(texts: Mapping[str, bytes]) -> dict[str, Model | SerialModel]:
-    models: dict[str, Model | SerialModel] = {}
+def _read(texts: Mapping[str, bytes]) -> dict[str, AnyModel]:
+    models: dict[str, AnyModel] = {}
     mistakes: list[str] = []
     for name, text in texts.items():
         try:
@@ -102,6 +119,9 @@ def _read(texts: Mapping[str, bytes]) -> dict[str, Model | SerialModel]:
     return models
 
 
-def read_model(name: str, content: bytes) -> Model | SerialModel:
+def read_model(name: str, content: bytes) -> AnyModel:
     """The model of one file, whatever it speaks. Raises BadModel with all that is wrong."""
-    return parse_model(name, content) if protocol_of(content) == "modbus" else parse_serial_model(name, content)
+    protocol = protocol_of(content)
+    if protocol == PROTOCOL:
+        return parse_pushed_model(name, content)
+    return parse_model(name, content) if protocol == "modbus" else parse_serial_model(name, content)

@@ -19,6 +19,7 @@ from collectors.decode import disagreements
 from collectors.meter_model import Model
 from collectors.model_file import BadModel
 from collectors.plan import TCP_COST, plan
+from collectors.pushed_model import PushedModel
 from collectors.serial_model import SerialModel
 from collectors.serial_model import disagreements as serial_disagreements
 from ingest.channel import unit_of
@@ -32,7 +33,7 @@ meter.command("add")(add_meter)
 
 @catalog.command("list")
 def list_models(own: Own = None) -> None:
-    """Every model that can be polled."""
+    """Every model that is known: those that are polled, and those that are heard over MQTT."""
     table = Table("model", "meter", "values", "reads", box=None)
     known = load(own)
     for model in known.values():
@@ -40,6 +41,8 @@ def list_models(own: Own = None) -> None:
         table.add_row(model.slug, f"{model.manufacturer} {model.name}", str(len(model.registers)), str(reads))
     for row in rows(known.serial.values()):
         table.add_row(*row)
+    for heard in known.pushed.values():
+        table.add_row(heard.slug, f"{heard.manufacturer}: {heard.name}", str(len(heard.specs)), "MQTT")
     console.print(table)
 
 
@@ -51,6 +54,9 @@ def show_model(
     """One model: its source, its registers, and how they are read."""
     try:
         known = load(own)
+        if slug in known.pushed:
+            _show_pushed(known.pushed[slug])
+            return
         serial = known.serial_model(slug)
         if serial is not None:
             show_serial_model(serial)
@@ -76,6 +82,9 @@ def check_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="A mode
         raise typer.Exit(1) from bad
     except OSError as error:
         raise fail(error) from error
+    if isinstance(model, PushedModel):
+        console.print(f"{file}: right; {len(model.specs)} values, heard over MQTT")
+        return
     wrong = list(serial_disagreements(model) if isinstance(model, SerialModel) else disagreements(model))
     for one in wrong:
         errors.print(one, soft_wrap=True, highlight=False, markup=False)
@@ -86,6 +95,15 @@ def check_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="A mode
         console.print(f"{file}: right; {len(model.specs)} values, {len(model.archives)} archives, {samples}")
         return
     console.print(f"{file}: right; {len(model.registers)} registers, {len(model.sums)} sums, {samples}")
+
+
+def _show_pushed(model: PushedModel) -> None:
+    console.print(f"{model.manufacturer}: {model.name}: {model.source}", soft_wrap=True, highlight=False)
+    table = Table("channel", "unit", "digits", "max rate/h", box=None)
+    for one in model.specs:
+        digits = f"{one.digits or '?'}+{one.decimals}"
+        table.add_row(one.channel, unit_of(one.channel), digits, "" if one.max_rate is None else str(one.max_rate))
+    console.print(table)
 
 
 def _registers(model: Model) -> Table:

@@ -17,7 +17,7 @@ from collectors.mercury_talk import Mercury206Talk, Mercury230Talk
 from collectors.meter_options import options_of
 from collectors.modbus import ModbusLink
 from collectors.serial_model import SerialModel, Tongue
-from collectors.serial_talk import Known, Talk, Unsupported, read, registers
+from collectors.serial_talk import Known, Talk, Unsupported, check_identity, read, registers
 from ingest.errors import Misconfigured
 from ingest.model import Line, Polled
 
@@ -80,11 +80,16 @@ class SerialLink:
         self._bus.overhear(ear)
 
     async def recall(self, meter: Polled, recall: Recall) -> Answer:
-        """Ask a meter's memory. NotThere or Unsupported when it does not have it; other errors as `read`."""
+        """Ask a meter's memory. NotThere or Unsupported when it does not have it; other errors as `read`.
+
+        Refused when the memory is another meter's.
+        """
         model = self.catalog.serial_model(meter.model)
         if model is None or (recall.kind is Kind.PROFILE and model.profile is None):
             raise Unsupported(f"model {meter.model} keeps no {recall.kind} archive that can be read")
         async with self._talk(meter, model) as (talk, known):
+            if self._check_serial:
+                await check_identity(talk, known)
             if recall.kind is not Kind.PROFILE:
                 return await registers(talk, known, recall, self._now())
             if not isinstance(talk, Mercury230Talk):
@@ -124,7 +129,7 @@ def check_meter(line: Line, meter: Polled, catalog: Catalog) -> None:
 
     A model that is in no catalogue is somebody else's business: it is never asked.
     """
-    if meter.model not in catalog and meter.model not in catalog.serial:
+    if meter.model not in catalog and meter.model not in catalog.serial and meter.model not in catalog.pushed:
         return
     settings = settings_of(line)
     model = catalog.serial_model(meter.model)

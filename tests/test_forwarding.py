@@ -77,7 +77,7 @@ async def test_nothing_polled_is_lost_or_doubled_whoever_is_killed(
     database: Database, database_settings: DatabaseSettings, tmp_path: Path
 ) -> None:
     await central_fleet(database)
-    spool = tmp_path / "edge/spool/forward-tp-101.sqlite"
+    spool = tmp_path / "edge/spool/forward/tp-101.sqlite"
     file = tmp_path / "substation.toml"
 
     async def polls() -> int:
