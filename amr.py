@@ -143,6 +143,8 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
         }
         for slug, model in catalog.items():
             facts[slug] = ModelFacts(model.manufacturer, model.name, "modbus", model.source, specs[slug])
+        for slug, heard in catalog.pushed.items():
+            facts[slug] = ModelFacts(heard.manufacturer, heard.name, "mqtt", heard.source, specs[slug])
         return Knowledge(facts, self.check_line, self.check_meter, self.message_parser())
 
     @property
@@ -523,9 +525,10 @@ async def _forward(settings: Settings, url: SecretStr) -> None:
     """Poll, keep on disk, send, and forget what is confirmed; nothing is judged or stored here."""
     broker, gateway = settings.edge(url)
     catalog = load_catalog(settings.catalog)
+    limits = settings.spool_mb << 20, timedelta(days=settings.spool_days)
     async with (
         contextlib.aclosing(_edge_lines(settings)) as fleets,
-        Spool(settings.data / "spool" / f"forward-{gateway}.sqlite") as spool,
+        Spool(settings.spool_folder / "forward" / f"{gateway}.sqlite", *limits) as spool,
     ):
         forwarder = Forwarder(broker, gateway, spool, Pace(spread=settings.forward_spread))
         polled = await anext(fleets)  # a mistake in the fleet ends it here
