@@ -28,7 +28,7 @@ def fleet_text(spec: StreetSpec, now: datetime, *, period: str = "30m", consumer
     tables = [street_text(spec, now, period=period), _meter(HISTORY_METER, None, ("1.8.0",))]
     pushed = next((n for n, one in enumerate(spec.meters, 1) if one.gateway), 1)
     tables += _placed(HISTORY_POINT, "ул. Ленина, 2", HISTORY_METER)
-    for point in ("MP-0001", f"MP-{pushed:04}", HISTORY_POINT):
+    for point in dict.fromkeys(("MP-0001", f"MP-{pushed:04}", HISTORY_POINT)):
         tables.append(_table("contract", consumer=consumer, point=point) + "since = 2015-01-01\n")
     return "\n".join(tables)
 
