@@ -14,10 +14,11 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from api.export_selection import Pages
+from api.faults import echo
 from api.xml80020_files import File
 from api.xml80020_reader import BadRow, read
 from api.xml80020_times import Interval, intervals
-from ingest.channel import MICRO, from_micro
+from ingest.channel import LARGEST_MICRO, MICRO, from_micro
 from ingest.delivery import Delivery, Reject
 from ingest.errors import Malformed
 from ingest.intake import Intake
@@ -73,26 +74,32 @@ async def take_file(
 
     With `all_values` those with status 1 are taken like any other. Raises StoreUnavailable; repeating is harmless.
     """
-    report = Report(file.name)
+    report = Report(echo(file.name) or "")
     try:
         if isinstance(file.content, Malformed):
             raise file.content
-        message = await asyncio.to_thread(read, file.content)
+        rows = await asyncio.to_thread(_rows, report, file.content, zones, usual)
     except Malformed as error:
         report.error = str(error)
         return report
+    sorter = await _sort(pages, report, rows, all_values=all_values)
+    for number in range(0, max(len(sorter.readings), len(sorter.rejects)), _ROWS):
+        part = slice(number, number + _ROWS)
+        await intake.accept(
+            Delivery(f"80020:{report.name}", intervals=sorter.readings[part], rejects=sorter.rejects[part])
+        )
+    return report
+
+
+def _rows(report: Report, raw: bytes, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> list[Interval]:
+    """The good rows of a message; its head and its bad ones go to the report."""
+    message = read(raw)
     report.day, report.number = message.day.isoformat(), message.number or None
     report.sender = " ".join(one for one in (message.sender, message.sender_name) if one) or None
     placed = list(intervals(message.day, message.periods, zones.get(message.sender, usual)))
     for bad in (*message.bad, *(one for one in placed if isinstance(one, BadRow))):
         report.refuse(bad.where, bad.detail)
-    sorter = await _sort(pages, report, [one for one in placed if isinstance(one, Interval)], all_values=all_values)
-    for number in range(0, max(len(sorter.readings), len(sorter.rejects)), _ROWS):
-        part = slice(number, number + _ROWS)
-        await intake.accept(
-            Delivery(f"80020:{file.name}", intervals=sorter.readings[part], rejects=sorter.rejects[part])
-        )
-    return report
+    return [one for one in placed if isinstance(one, Interval)]
 
 
 async def _sort(pages: Pages, report: Report, rows: Sequence[Interval], *, all_values: bool) -> _Sorter:
@@ -105,8 +112,7 @@ async def _sort(pages: Pages, report: Report, rows: Sequence[Interval], *, all_v
         known = await imported(conn, {stay.meter for group in found.values() for stay in group}, since, until)
     report.points = len(found)
     sorter = _Sorter(report, found, known, all_values=all_values)
-    for (point, channel), group in groupby(sorted(rows), key=lambda row: (row.point, row.channel)):
-        sorter.sort(point, channel, list(group))
+    await asyncio.to_thread(sorter.sort, rows)
     return sorter
 
 
@@ -128,8 +134,12 @@ class _Sorter:
         self._known = known
         self._all_values = all_values
 
-    def sort(self, point: str, channel: str, rows: Sequence[Interval]) -> None:
-        """One channel of one point, in the order of time."""
+    def sort(self, rows: Sequence[Interval]) -> None:
+        """All rows, channel by channel, in the order of time."""
+        for (point, channel), group in groupby(sorted(rows), key=lambda row: (row.point, row.channel)):
+            self._sort(point, channel, list(group))
+
+    def _sort(self, point: str, channel: str, rows: Sequence[Interval]) -> None:
         if point not in self._found:
             self._unknown(point, rows)
             return
@@ -152,14 +162,20 @@ class _Sorter:
     def _store(self, point: str, channel: str, rows: Sequence[Interval]) -> None:
         conflicts: list[Interval] = []
         homeless: list[Interval] = []
+        impossible: list[Interval] = []
         carried: dict[str, Decimal] = {}
         for row in rows:
             stay = next((one for one in self._found[point] if _stood(one, row.start)), None)
             if stay is None or channel not in stay.channels:
                 homeless.append(row)
-            elif not self._fits(stay, row, _before_ratio(row, stay, carried)):
+                continue
+            micro = _before_ratio(row, stay, carried)
+            if micro > LARGEST_MICRO:
+                impossible.append(row)
+            elif not self._fits(stay, row, micro):
                 conflicts.append(row)
         self._refuse("conflict", conflicts, "another value was imported before and stays; ask which one is right")
+        self._refuse("too_large", impossible, "before the ratio these are more than any register holds; check K")
         why = "no meter with this channel stood there then; correct the fleet and import the file again"
         self._refuse("unknown_register", homeless, why)
 

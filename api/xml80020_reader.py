@@ -6,18 +6,17 @@ that is none. What is wrong with one row is told of that row. Sources of the fac
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import DefusedXMLParser
 
+from api.instants import FIRST_YEAR, LAST_YEAR
 from api.xml80020 import CHANNELS
 from ingest.errors import Malformed
 
@@ -29,6 +28,10 @@ _VALUE = re.compile(r"\d{1,12}([.,]\d{1,9})?", re.ASCII)
 _CLOCK = re.compile(r"([01]\d|2[0-4]):?([0-5]\d)", re.ASCII)
 _DAY = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)", re.ASCII)
 _MIDNIGHT = timedelta(days=1)
+_PIECE = 64 << 10
+_DEEPEST = 32
+MOST_ROWS = 300_000
+"""In one message: half-hours of four channels of 1 500 points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,20 @@ class _Row(NamedTuple):
 
 def read(raw: bytes) -> Read80020:
     """The message in these bytes. Raises Malformed saying what it is instead, and what to send."""
-    head: dict[str, str] = {}
-    rows = [_period(row) for row in _rows(raw, head)]
+    walk = _Walk()
+    parser = DefusedXMLParser(target=walk, forbid_dtd=True)
+    text = _DECLARATION.sub("", decoded(raw), count=1).encode()
+    try:
+        for begin in range(0, len(text), _PIECE):
+            parser.feed(text[begin : begin + _PIECE])
+        parser.close()
+    except DefusedXmlException as error:
+        raise Malformed(
+            "the file declares a document type or entities, which 80020 has not; such files are never opened"
+        ) from error
+    except ParseError as error:
+        raise Malformed(f"the file is not well-formed XML ({error}); it may be cut off: fetch it again") from error
+    head = walk.head
     if head.get("class") != "80020":
         raise Malformed(f"its class is {head.get('class', '')!r}, not '80020'; only messages of that class are read")
     return Read80020(
@@ -88,8 +103,8 @@ def read(raw: bytes) -> Read80020:
         head.get("inn", ""),
         head.get("name", ""),
         head.get("number", ""),
-        [row for row in rows if isinstance(row, Period)],
-        [row for row in rows if isinstance(row, BadRow)],
+        walk.periods,
+        walk.bad,
     )
 
 
@@ -119,58 +134,64 @@ def _strictly(raw: bytes, encoding: str) -> str:
         raise Malformed(f"the file begins as {encoding} but is none ({error}); save it in windows-1251") from error
 
 
-def _rows(raw: bytes, head: dict[str, str]) -> Iterator[_Row]:
-    """Every period of a measuring channel; `head` is filled on the way. Elements are let go once read."""
-    source = io.BytesIO(_DECLARATION.sub("", decoded(raw), count=1).encode())
-    walk = _Walk(head)
-    try:
-        for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
-            if event == "start":
-                walk.enter(_plain(element.tag), element)
-                continue
-            row = walk.leave(element)
-            if row is not None:
-                yield row
-            element.clear()
-    except DefusedXmlException as error:
-        raise Malformed(
-            "the file declares a document type or entities, which 80020 has not; such files are never opened"
-        ) from error
-    except ParseError as error:
-        raise Malformed(f"the file is not well-formed XML ({error}); it may be cut off: fetch it again") from error
-
-
 class _Walk:
-    """Where in the file we are, and what was said on the way."""
+    """What the parser tells, element by element; nothing is kept of the file but its rows and its head."""
 
-    def __init__(self, head: dict[str, str]) -> None:
-        self._head = head
+    def __init__(self) -> None:
+        self.head: dict[str, str] = {}
+        self.periods: list[Period] = []
+        self.bad: list[BadRow] = []
         self._path: list[str] = []
         self._codes: dict[str, str] = {}
+        self._period: dict[str, str] = {}
         self._value: tuple[str, dict[str, str]] = ("", {})
+        self._attributes: dict[str, str] = {}
+        self._text: list[str] = []
 
-    def enter(self, name: str, element: Element) -> None:
+    def start(self, tag: str, given: dict[str, str]) -> None:
+        """An element begins."""
+        if len(self._path) >= _DEEPEST:
+            raise Malformed(f"elements lie more than {_DEEPEST} deep in each other, which 80020 never does")
+        name, self._text = _plain(tag), []
         self._path.append(name)
-        attributes = _attributes(element)
-        if name in ("measuringpoint", "measuringchannel"):
+        attributes = {_plain(key): value.strip() for key, value in given.items()}
+        if name == "message" and len(self._path) == 1:
+            self.head |= {key: attributes.get(key, "") for key in ("class", "number")}
+        elif name in ("measuringpoint", "measuringchannel"):
             self._codes[name] = attributes.get("code", "")
-        elif name == "message" and len(self._path) == 1:
-            self._head |= {key: attributes.get(key, "") for key in ("class", "number")}
         elif name == "period":
-            self._value = ("", {})
+            self._period, self._value = attributes, ("", {})
+        elif name == "value":
+            self._attributes = attributes
 
-    def leave(self, element: Element) -> _Row | None:
+    def data(self, text: str) -> None:
+        """A piece of the text in an element."""
+        self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        """An element ends."""
         name = self._path.pop()
         parent = self._path[-1] if self._path else ""
-        text = (element.text or "").strip()
         if name == "value" and parent == "period":
-            self._value = (text, _attributes(element))
+            self._value = ("".join(self._text).strip(), self._attributes)
         elif name == "period" and parent == "measuringchannel":
-            point, channel = (self._codes.get(one, "") for one in ("measuringpoint", "measuringchannel"))
-            return _Row(point, channel, _attributes(element), *self._value)
+            self._add()
         elif (parent, name) in _HEAD:
-            self._head[_HEAD[parent, name]] = text
-        return None
+            self.head[_HEAD[parent, name]] = "".join(self._text).strip()
+        self._text = []
+
+    def close(self) -> None:
+        """The file ends."""
+
+    def _add(self) -> None:
+        if len(self.periods) + len(self.bad) >= MOST_ROWS:
+            raise Malformed(f"there are more than {MOST_ROWS} rows; split the message into several")
+        point, channel = (self._codes.get(one, "") for one in ("measuringpoint", "measuringchannel"))
+        one = _period(_Row(point, channel, self._period, *self._value))
+        if isinstance(one, BadRow):
+            self.bad.append(one)
+        else:
+            self.periods.append(one)
 
 
 _HEAD = {("datetime", "day"): "day", ("sender", "inn"): "inn", ("sender", "name"): "name"}
@@ -180,14 +201,10 @@ def _plain(tag: str) -> str:
     return tag.rpartition("}")[2].lower()
 
 
-def _attributes(element: Element) -> dict[str, str]:
-    return {_plain(name): value.strip() for name, value in element.attrib.items()}
-
-
 def _day(text: str) -> date:
     found = _DAY.fullmatch(text)
     try:
-        if found:
+        if found and FIRST_YEAR <= int(found[1]) <= LAST_YEAR:
             return date(int(found[1]), int(found[2]), int(found[3]))
     except ValueError:
         pass

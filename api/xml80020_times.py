@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -61,11 +62,12 @@ def _placed(
     return Interval(period.point, period.channel, start, length, period.energy, period.settled)
 
 
-def _instants(day: date, clock: timedelta, zone: ZoneInfo, *, skipped: bool = False) -> list[datetime]:
+@lru_cache(maxsize=512)
+def _instants(day: date, clock: timedelta, zone: ZoneInfo, *, skipped: bool = False) -> tuple[datetime, ...]:
     """When the clock showed this: once, twice, or never. An end that was skipped is the instant it was skipped at."""
     local = datetime(day.year, day.month, day.day) + clock  # noqa: DTZ001 - what a clock shows, before its zone
     both = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    return sorted(at for at in both if skipped or at.astimezone(zone).replace(tzinfo=None) == local)
+    return tuple(sorted(at for at in both if skipped or at.astimezone(zone).replace(tzinfo=None) == local))
 
 
 def _bad(period: Period, detail: str) -> BadRow:

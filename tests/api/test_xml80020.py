@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from api import xml80020, xml80020_files
+from api import xml80020, xml80020_files, xml80020_reader
 from api.xml80020 import CLOSING, Message, Party, Point, Profile, Value, encoded, half_hours, opening, point_xml, whole
 from api.xml80020_files import xml_files
 from api.xml80020_reader import BadRow, read
@@ -220,11 +220,22 @@ OUTSIDE = '<!DOCTYPE m [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
         (field("").replace(b"80020", b"80040"), "80040"),
         (FIELD.format(day="20260230", rows="").encode(), "20260230"),
         (FIELD.format(day="", rows="").encode(), "YYYYMMDD"),
+        (FIELD.format(day="99991231", rows="").encode(), "99991231"),
+        (FIELD.format(day="00010101", rows="").encode(), "00010101"),
+        (b"<message>" + b"<a>" * 100_000, "deep"),
     ],
 )
 def test_what_is_no_message_is_refused_whole(raw: bytes, told: str) -> None:
     with pytest.raises(Malformed, match=told):
         read(raw)
+
+
+def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml80020_reader, "MOST_ROWS", 3)
+    row = '<period start="0000" end="0030"><value>5</value></period>'
+    assert len(read(field(row * 3)).periods) == 3
+    with pytest.raises(Malformed, match="3 rows"):
+        read(field(row * 4))
 
 
 def packed(*files: tuple[str, bytes]) -> bytes:

@@ -175,6 +175,14 @@ async def test_values_after_the_ratio_are_stored_before_it(house: House) -> None
     assert again["repeated"] == 48
 
 
+async def test_what_no_register_holds_is_refused(house: House) -> None:
+    async with house.database.connection() as conn:
+        await conn.execute("UPDATE installation SET ct = 0.0001 WHERE until IS NULL")
+    [told] = await report(house, file_of(day_of("34-1", "999999999999")))
+    assert (told["stored"], told["refused"]) == (0, 48)
+    assert "check K" in told["bad"][0]["detail"]
+
+
 async def test_senders_have_clocks_of_their_own(house: House) -> None:
     raw = file_of(day_of("34-1"))
     await report(house, raw, zone="Asia/Vladivostok")
