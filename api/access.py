@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Request, Security
+from fastapi.security import HTTPBearer
 
-from api.context import Here
+from api.context import context_of
 from api.doorkeeper import READ, WRITE, Caller, Role
 from api.instants import Range
 from api.problems import Problem, not_found
@@ -18,44 +18,43 @@ from storage import points
 from storage.points import Seen
 
 _LONGEST_CODE = 200
-_bearer = HTTPBearer(
-    auto_error=False, scheme_name="bearer", description="A token of `amr token create`, or of the identity provider."
-)
 
 
-async def _caller(
-    request: Request, here: Here, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-) -> Caller:
-    """Who asks. Raises 401 for a missing, unknown, expired or revoked token, 429 for one that asks too often."""
-    token = given.credentials if given else None
-    caller = await here.doorkeeper.admit(token, request.headers.get("authorization") is not None)
-    request.state.caller = caller
-    wait = here.limiter.take(caller.key)
-    if wait:
-        seconds = math.ceil(wait)
-        raise Problem("too_many_requests", headers={"Retry-After": str(seconds)}, seconds=seconds)
-    return caller
+class _Gate(HTTPBearer):
+    """Lets in whoever has a token with one scope: one dependency, because every one costs each request its share."""
+
+    def __init__(self, scope: str) -> None:
+        said = "A token of `amr token create`, or of the identity provider."
+        super().__init__(auto_error=False, scheme_name="bearer", description=said)
+        self._scope = scope
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
+        """Who asks. Raises 401 for a missing, unknown, expired or revoked token, 403 for one without the scope, 429
+        for one that asks too often.
+        """
+        caller = caller_of(request) or await self._admit(request)
+        if self._scope not in caller.scopes:
+            challenge = f'Bearer realm="amr", error="insufficient_scope", scope="{self._scope}"'
+            raise Problem("insufficient_scope", headers={"WWW-Authenticate": challenge}, scope=self._scope)
+        return caller
+
+    async def _admit(self, request: Request) -> Caller:
+        given = await super().__call__(request)
+        here = context_of(request)
+        header_came = request.headers.get("authorization") is not None
+        caller = await here.doorkeeper.admit(given.credentials if given else None, header_came)
+        request.state.caller = caller
+        wait = here.limiter.take(caller.key)
+        if wait:
+            seconds = math.ceil(wait)
+            raise Problem("too_many_requests", headers={"Retry-After": str(seconds)}, seconds=seconds)
+        return caller
 
 
-async def _reader(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-    return _with_scope(caller, READ)
-
-
-async def _writer(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-    return _with_scope(caller, WRITE)
-
-
-def _with_scope(caller: Caller, scope: str) -> Caller:
-    if scope not in caller.scopes:
-        challenge = f'Bearer realm="amr", error="insufficient_scope", scope="{scope}"'
-        raise Problem("insufficient_scope", headers={"WWW-Authenticate": challenge}, scope=scope)
-    return caller
-
-
-Asking = Annotated[Caller, Depends(_reader)]
+Asking = Annotated[Caller, Security(_Gate(READ))]
 """Whoever may read."""
 
-Entering = Annotated[Caller, Depends(_writer)]
+Entering = Annotated[Caller, Security(_Gate(WRITE))]
 """Whoever may type in readings."""
 
 
