@@ -73,7 +73,7 @@ async def get_power_quality(
         wide = visible(seen, Range(asked.since - LONGEST, min(asked.until, now))) if asked.since < now else []
         parts = [await _read(conn, seen, query, part) for part in wide]
         newest = await _last(conn, seen, query.channel)
-        stood = [await _standing_at(conn, code, reading) for reading in newest]
+        stood = await _standing_at(conn, code, newest)
     registers = [one for part in parts for one in part[1]] + [one for one in stood if one is not None]
     limits = None if any(one.vt != 1 for one in registers) else limits_of(here.settings.nominal_voltage)
     count = sum(len(moments) for _, _, found in parts for moments in found.values())
@@ -123,11 +123,18 @@ async def _last(conn: Any, seen: Seen, channel: str | None) -> list[StoredReadin
     return [one for one in counted if channel in (None, one.channel) and quantity_of(one.channel) is not None]
 
 
-async def _standing_at(conn: Any, code: str, reading: StoredReading) -> Standing | None:
-    """The register of a reading, as its meter stood then."""
-    at = reading.taken_at
-    found = await power_quality.standing(conn, code, at, at + timedelta.resolution, reading.channel)
-    return next((one for one in found if one.meter == reading.meter), None)
+async def _standing_at(conn: Any, code: str, newest: Sequence[StoredReading]) -> list[Standing | None]:
+    """The register of each reading, as its meter stood then."""
+    if not newest:
+        return []
+    instants = [reading.taken_at for reading in newest]
+    found = await power_quality.standing(conn, code, min(instants), max(instants) + timedelta.resolution)
+    return [
+        next(
+            (one for one in found if (one.meter, one.channel) == (r.meter, r.channel) and one.covers(r.taken_at)), None
+        )
+        for r in newest
+    ]
 
 
 def _days(

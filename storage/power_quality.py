@@ -45,6 +45,10 @@ class Standing:
     ct: Decimal
     vt: Decimal
 
+    def covers(self, at: datetime) -> bool:
+        """Whether it stood there then."""
+        return self.since <= at < self.until
+
     @property
     def ratio(self) -> Decimal:
         """What its values are multiplied by to be those of the supply."""
