@@ -128,6 +128,13 @@ def _drift(shown: datetime | None, known: Known, now: datetime) -> timedelta | N
     return None if shown is None else shown.replace(tzinfo=known.options.zone) - now
 
 
+async def check_identity(talk: Talk, known: Known) -> None:
+    """Raise what is wrong when another meter answers at this address: its memory belongs to nobody."""
+    serial = await talk.serial()
+    if serial is not None and not same_serial(known.meter.serial, serial):
+        raise swapped(known.meter.serial, serial)
+
+
 async def registers(talk: Talk, known: Known, recall: Recall, now: datetime) -> Answer:
     """The registers as of 00:00 of a day, from whichever archive of the model has them.
 

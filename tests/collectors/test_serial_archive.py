@@ -13,7 +13,7 @@ from collectors.iec_data import NotThere
 from collectors.link import Answer
 from collectors.serial_link import SerialLink
 from collectors.serial_talk import Unsupported
-from ingest.errors import Busy, Refused
+from ingest.errors import AmrError, Busy, Refused
 from ingest.model import Polled
 from simulators.events import Drift
 from simulators.faults import Kind as Fault
@@ -284,3 +284,16 @@ async def test_the_wire_breaks_in_the_middle_of_a_profile() -> None:
             await profile(link, AT - timedelta(hours=6), AT)
         one.mend()
         assert (await profile(link, AT - timedelta(hours=6), AT)).intervals
+
+
+async def test_the_memory_of_another_meter_at_the_address_is_left_alone() -> None:
+    rig = Rig()
+    one = rig.mercury230(5, "47000111")
+    span = Recall(Kind.PROFILE, AT - timedelta(hours=3), AT)
+    async with rig.link() as link:
+        for recall in (day(2026, 11, 20), span):
+            with pytest.raises(AmrError, match="47000111"):
+                await link.recall(MERCURY, recall)
+    assert one.requests == 3
+    async with rig.link(check_serial=False) as link:
+        assert (await link.recall(MERCURY, day(2026, 11, 20))).readings

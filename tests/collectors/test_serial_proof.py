@@ -209,13 +209,15 @@ def wire_of(link: SerialLink, station: Station) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("model", "address"), [("mercury-230", "5"), ("mercury-206", "19531250"), ("energomera-ce303", "9")]
+    ("model", "address"),
+    [("mercury-230", "5"), ("mercury-206", "19531250"), ("energomera-ce303", "9"), ("neva-mt3xx", "8")],
 )
 async def test_ten_thousand_damaged_frames_and_not_one_wrong_value(model: str, address: str) -> None:
     rig = Rig()
     rig.mercury230(5, "19531250")
     rig.mercury206("19531250")
     rig.iec_meter("energomera-ce303", "19531250", address="9")
+    rig.iec_meter("neva-mt3xx", "19531250", address="8")
     station = Damaging(rig.station(), random.Random(f"{model} 2026"))
     meter = polled(model, "19531250", address)
     link = SerialLink(Line("tp-7", "serial-over-tcp", "h:1", QUICK), CATALOG, rig.clock.now)
