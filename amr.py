@@ -443,16 +443,10 @@ def _load(intake: Intake) -> dict[str, object]:
 
 def _watching(settings: Settings, database: Database, registry: CollectorRegistry) -> Coroutine[Any, Any, None]:
     """Tell people of faults, and monitoring of the fleet, in whichever process of ours comes first."""
-    last: list[Health] = []
-    registry.register(FleetMetrics(lambda: last[0] if last else None))
+    fleet_metrics = FleetMetrics()
+    registry.register(fleet_metrics)
     rules, tellers = settings.alert_rules(), settings.tellers()
-    return watch_over(
-        database,
-        rules,
-        tellers,
-        language=settings.alert_language,
-        seen=lambda health: last.__setitem__(slice(None), [health]),
-    )
+    return watch_over(database, rules, tellers, language=settings.alert_language, seen=fleet_metrics.see)
 
 
 async def _serve(settings: Settings) -> None:
