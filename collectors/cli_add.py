@@ -19,6 +19,7 @@ import typer
 
 from collectors.catalog import Catalog, load_catalog
 from collectors.cli_meter import values_table
+from collectors.cli_owned import Asked, Reached, read_through
 from collectors.cli_serial import Password, values_of
 from collectors.cli_words import Baud, Kind, Parity, console, fail, line_of, say
 from collectors.fit import doubts, valued
@@ -27,15 +28,15 @@ from collectors.modbus import ModbusLink
 from collectors.serial_kit import read_once as read_serial_once
 from collectors.serial_link import SerialLink
 from ingest.channel import is_counter
-from ingest.errors import AmrError, Misconfigured
+from ingest.errors import AmrError, Misconfigured, Refused
 from ingest.model import Line, Polled
 
 
 class Desk(Protocol):
     """Where the fleet is kept."""
 
-    def line(self, name: str) -> AbstractAsyncContextManager[Line | None]:
-        """The stored line, None when there is none; nobody else speaks on it inside the block. Busy when one does."""
+    def line(self, name: str) -> AbstractAsyncContextManager[Reached | None]:
+        """The stored line with its owner, None when there is none; a free one stays so inside the block."""
         ...
 
     async def has_point(self, code: str) -> bool: ...
@@ -117,11 +118,15 @@ async def _add(settings: HasDesk, wanted: Wanted, new: Line | None, yes: bool, a
     catalog = load_catalog(settings.catalog)
     serial = catalog.serial_model(wanted.model)
     async with settings.desk() as desk:
-        async with desk.line(wanted.line) as stored:
+        async with desk.line(wanted.line) as reached:
+            stored = None if reached is None else reached.line
             line = _line(wanted.line, stored, new)
-            read = await (
-                _read_serial(line, catalog, wanted) if serial else read_once(ModbusLink(line, catalog), wanted)
-            )
+            if reached is not None and reached.owner is not None:
+                read = await _read_by_owner(reached.owner, wanted)
+            elif serial:
+                read = await _read_serial(line, catalog, wanted)
+            else:
+                read = await read_once(ModbusLink(line, catalog), wanted)
         number = _number(wanted.serial, read.serial)
         say(f"serial number {number}" + ("" if read.serial else " (as given: the meter does not state one)"))
         console.print(
@@ -134,6 +139,20 @@ async def _add(settings: HasDesk, wanted: Wanted, new: Line | None, yes: bool, a
         made = None if stored else line
         text = addition(wanted, number, read, made, new_point=not await desk.has_point(wanted.point))
         say(await desk.add(text, author))
+
+
+async def _read_by_owner(owner: Asked, wanted: Wanted) -> Read:
+    """The same through the collector that polls the line: nobody else may speak there."""
+    say(f"line {wanted.line} is polled: its collector is asked")
+    if wanted.password is not None:
+        raise Refused(
+            "a password is not handed to the collector this way; store it on the line (options.password) with "
+            "`amr fleet apply`, or stop `amr collect` meanwhile"
+        )
+    said = await read_through(owner, wanted.model, wanted.unit, serial=True)
+    for name, value in said.facts.items():
+        say(f"{name}: {value}")
+    return Read(said.serial, said.words, said.values, datetime.now(UTC))
 
 
 async def read_once(link: ModbusLink, wanted: Wanted) -> Read:

@@ -16,7 +16,7 @@ from collectors.catalog import Catalog
 from collectors.fit import Fit, valued
 from collectors.line import Owner
 from collectors.line_settings import settings_of, unit_of_meter
-from collectors.link import Answer, Link
+from collectors.link import Answer, LineDown, Link
 from collectors.modbus import ModbusLink
 from collectors.scan import Found, look_at, units_of
 from collectors.serial_link import SerialLink
@@ -28,6 +28,9 @@ LONGEST_WATCH = 600.0
 """Seconds a line is watched at most."""
 _MOST_FRAMES = 10_000
 _PERIOD = timedelta(minutes=30)
+_MOST_LOST = 5
+"""So many lost lines in a row, and a scan is given up."""
+_REOPENING = 1.5
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -76,9 +79,18 @@ async def _read_serial(link: Link, polled: Polled) -> tuple[Answer, dict[str, st
 async def _scan(owner: Owner, catalog: Catalog, wanted: Mapping[str, Any], tell: Tell) -> None:
     """Address after address at the line's own speed; a meter that is due goes first after each."""
     units, timeout = units_of(str(wanted["units"])), float(wanted.get("timeout") or 0.3)
+    lost = 0
     for number, unit in enumerate(units, 1):
-        found = await owner.lend(partial(_look, unit=unit, catalog=catalog, timeout=timeout), patient=True)
         tell({"progress": number, "of": len(units)})
+        try:
+            found = await owner.lend(partial(_look, unit=unit, catalog=catalog, timeout=timeout), patient=True)
+        except LineDown:
+            # some gateways hang up on an address they do not know
+            if (lost := lost + 1) == _MOST_LOST:
+                raise
+            await asyncio.sleep(_REOPENING)
+            continue
+        lost = 0
         if found is not None:
             tell(found_as_json(found))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from ingest.errors import Busy, FleetConflict
-from ingest.model import Line
+from ingest.errors import FleetConflict
 from storage import fleet
 from storage import migrate as migrations
 from storage.cli_words import HasStore
@@ -14,10 +13,9 @@ from storage.database import Database, open_database
 from storage.fleet_model import Mentioned
 from storage.fleet_stored import load
 from storage.ownership import claim_line
+from storage.switchboard import Owner, Reached
 
 _NOTHING: frozenset[str] = frozenset()
-_OWN_CONNECTION = "modbus-tcp"
-"""The kind of line on which everybody has a connection of their own and disturbs nobody."""
 
 
 class Desk:
@@ -28,20 +26,19 @@ class Desk:
         self._settings = settings
 
     @contextlib.asynccontextmanager
-    async def line(self, name: str) -> AsyncIterator[Line | None]:
-        """The stored line, None when there is none. Inside the block no collector speaks on its wire.
+    async def line(self, name: str) -> AsyncIterator[Reached | None]:
+        """The stored line, None when there is none; with its owner when a collector polls it.
 
-        Raises Busy when one does: a wire bears one who asks.
+        Inside the block nobody else begins to speak on a line that was free.
         """
         async with self._database.connection() as conn:
             line = (await load(conn, Mentioned(frozenset({name}), _NOTHING, _NOTHING))).lines.get(name)
+        if line is None:
+            yield None
+            return
         async with self._database.own_connection() as conn:
-            if line is not None and line.kind != _OWN_CONNECTION and not await claim_line(conn, name):
-                raise Busy(
-                    f"a collector speaks on line {name!r}, and a wire bears only one who asks; stop `amr collect` "
-                    "meanwhile, or add the meter with `amr fleet apply` and look at its first reading"
-                )
-            yield line
+            free = await claim_line(conn, name)
+            yield Reached(line, None if free else Owner(self._database, name))
 
     async def has_point(self, code: str) -> bool:
         """Whether a point of this code is stored."""

@@ -17,6 +17,7 @@ import collectors.cli
 from ingest.errors import Unreachable
 from ingest.intake import Intake
 from simulators.clock import Clock
+from simulators.modbus import ModbusServer
 from simulators.street import RunningStreet, Street
 from simulators.street_fleet import fleet_text
 from storage import fleet, line_requests
@@ -114,6 +115,22 @@ async def test_a_meter_is_read_through_the_owner(database: Database, street: Run
         other = await run(database, "meter", "read", "--model", "abb-b23", "--address", address, "--unit", "9")
         assert other.exit_code == 1
         assert "timeout: unit 9 did not answer" in other.stderr
+
+
+async def test_a_meter_is_added_through_the_owner(database: Database, street: RunningStreet) -> None:
+    async with collector(database):
+        tp_2 = street.lines["tp-2"]
+        assert isinstance(tp_2, ModbusServer)
+        tp_2.units[4] = street.units["11000001"]
+        words = ("--point", "MP-9", "--line", "tp-2", "--unit", "4", "--model", "eastron-sdm630", "--serial", "77")
+        refused = await run(database, "meter", "add", *words, "--yes")
+        assert "the meter says it is 11000001, not 77" in refused.stderr, refused.output
+        async with database.connection() as conn:
+            await conn.execute("UPDATE meter SET serial = '42' WHERE serial = '11000001'")
+        added = await run(database, "meter", "add", *words[:-2], "--yes")
+        assert added.exit_code == 0, added.output
+        assert "line tp-2 is polled: its collector is asked" in added.stdout
+        assert "+ meter 11000001: model eastron-sdm630, line tp-2, address 4" in added.stdout
 
 
 async def test_a_scan_goes_between_the_polls(database: Database, street: RunningStreet) -> None:

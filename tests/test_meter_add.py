@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 import amr
 from simulators.modbus import ModbusServer
+from storage import line_requests
 from storage.database import Database, DatabaseSettings
 from storage.fleet import export, fleet_changes, polled_lines
 from storage.fleet_stored import load
@@ -123,7 +125,10 @@ async def test_a_meter_without_a_stated_number_needs_its_label(add: Add, databas
     assert '"33000003"' in await exported(database)
 
 
-async def test_a_wire_somebody_speaks_on_is_left_alone(add: Add, database: Database) -> None:
+async def test_a_wire_somebody_speaks_on_is_left_alone(
+    add: Add, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_requests, "PATIENCE", timedelta(seconds=0.3))
     async with ModbusServer({5: simulated("eastron-sdm120")}, kind="rtu-over-tcp") as server:
         await asyncio.to_thread(add, *at(server, "--yes"))
         words = ("--point", "MP-2", "--line", "tp-1", "--unit", "6", "--model", "abb-b23", "--yes")
@@ -131,7 +136,8 @@ async def test_a_wire_somebody_speaks_on_is_left_alone(add: Add, database: Datab
             assert await claim_line(conn, "tp-1")
             busy = await asyncio.to_thread(add, *words)
         free = await asyncio.to_thread(add, *words)
-    assert "a collector speaks on line 'tp-1'" in busy.stderr
+    assert "line tp-1 is polled: its collector is asked" in busy.stdout
+    assert "not_taken: nobody took it for line tp-1" in busy.stderr
     assert "unit 6 did not answer" in free.stderr
 
 
