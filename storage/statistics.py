@@ -64,9 +64,8 @@ async def point_statistics(
     as_of = await _as_of(conn, point, channel, zones, now)
     asked = periods(now, as_of, zone)
     names = [channel, *zones]
-    recent = await stretches(conn, point, names, asked.days)
-    last_year = await stretches(conn, point, names, asked.last_year)
-    return statistics(channel, asked, recent, last_year, as_of, policy)
+    selected = await stretches(conn, point, names, sorted({*asked.days, *asked.last_year}))  # one look serves all
+    return statistics(channel, asked, selected, selected, as_of, policy)
 
 
 async def months(
