@@ -28,6 +28,7 @@ from rich.table import Table
 import api.cli_alive
 import api.cli_export
 import api.cli_import
+import api.cli_settings
 import collectors.cli
 import collectors.format_cli
 import simulators.cli
@@ -172,6 +173,7 @@ app.add_typer(storage.cli.token, name="token")
 app.command("audit")(storage.cli_audit.audit)
 app.command("status")(storage.cli_status.status)
 app.command("alive")(api.cli_alive.alive)
+app.command("settings")(api.cli_settings.settings_verb)
 app.add_typer(storage.storage_cli.storage, name="storage")
 app.add_typer(simulators.cli.app)
 app.add_typer(collectors.format_cli.app, name="format")
