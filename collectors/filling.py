@@ -68,7 +68,7 @@ class Backfill:
         `meters` are those that answer their polls. `ready_at` says when to come again. Raises LineDown only.
         """
         began = self._now()
-        await self._looks.look(meters, began)
+        await self._looks.look(meters, began, wait=until is None or began + BREATH < until)
         filling = self._next(meters, began, until) if isinstance(link, Recalls) else None
         if filling is None or not isinstance(link, Recalls):
             self.ready_at = max(self._again(meters, began, until), began + BREATH)

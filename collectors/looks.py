@@ -95,8 +95,11 @@ class Looks:
         """The gaps of meters that were looked at, in their order."""
         return [self._fillings[meter.serial] for meter in meters if meter.serial in self._fillings]
 
-    async def look(self, meters: Sequence[Polled], now: datetime) -> None:
-        """See to it that the meters whose time has come are planned anew; the plan may come later."""
+    async def look(self, meters: Sequence[Polled], now: datetime, *, wait: bool = True) -> None:
+        """See to it that the meters whose time has come are planned anew; the plan may come later.
+
+        Without `wait` it does, or when the look takes longer than a moment.
+        """
         for meter in meters:
             filling = self._fillings.get(meter.serial)
             if filling is None or filling.meter != meter:
@@ -106,7 +109,8 @@ class Looks:
             if not due:
                 return
             self._looking = self._spawn(self._plan_all(due, now))
-        await asyncio.wait([self._looking], timeout=LOOK_WAIT)
+        if wait:
+            await asyncio.wait([self._looking], timeout=LOOK_WAIT)
         if self._looking.done():
             self._looking = None
 

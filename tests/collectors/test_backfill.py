@@ -138,6 +138,12 @@ def test_the_first_of_a_month_out_of_a_memory_of_days() -> None:
     assert made.lost == (Gap(at(2026, 10, 1), at(2026, 10, 1), "month", "too_old"),)
 
 
+def test_of_a_memory_of_days_alone_an_earlier_first_is_too_old() -> None:
+    made = plan(scope(Depth(days=2)), Held(at(2026, 10, 30), [at(2026, 11, 19)], last=NOW))
+    assert made.questions == (Recall(Kind.DAY, at(2026, 11, 20), at(2026, 11, 20)),)
+    assert Gap(at(2026, 11, 1), at(2026, 11, 1), "month", "too_old") in made.lost
+
+
 def test_what_was_tried_is_lost_and_not_asked_again() -> None:
     begin = datetime(2026, 11, 10, 3, tzinfo=UTC)
     tried = {
