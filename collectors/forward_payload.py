@@ -97,6 +97,8 @@ def _contact(one: Contact) -> Mapping[str, str]:
         said["detail"] = _printable(one.detail)
     if one.drift is not None:
         said["drift"] = _seconds(one.drift)
+    if one.since is not None:
+        said["since"] = _instant(one.since)
     return said
 
 

@@ -2,7 +2,7 @@
 
     {"id": "5f…", "readings": […],
      "intervals": [{"meter", "channel", "start", "seconds", "energy"}],
-     "contacts": [{"meter", "at" [, "failure", "detail", "drift" in seconds]}],
+     "contacts": [{"meter", "at" [, "failure", "detail", "drift" in seconds, "since"]}],
      "rejects": [{"reason", "detail", "raw" or "raw_base64" [, "meter", "channel"]}]}
 
 Pure. As with readings one bad element is refused alone, in an envelope that can be delivered again.
@@ -49,7 +49,7 @@ def interval_of(element: object) -> IntervalReading:
 
 def contact_of(element: object) -> Contact:
     """One attempt to reach a meter."""
-    known = _only(element, ("meter", "at"), ("failure", "detail", "drift"))
+    known = _only(element, ("meter", "at"), ("failure", "detail", "drift", "since"))
     drift = _given(known, "drift", lambda value: _seconds("drift", value))
     return Contact(
         serial("meter", known["meter"]),
@@ -57,6 +57,7 @@ def contact_of(element: object) -> Contact:
         _given(known, "failure", lambda value: _text("failure", value, _LONGEST_CODE)),
         _given(known, "detail", lambda value: _text("detail", value, _LONGEST_DETAIL)),
         drift,
+        since=_given(known, "since", lambda value: instant("since", value)),
     )
 
 

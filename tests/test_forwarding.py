@@ -7,10 +7,13 @@ import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 
+import pytest
+
 import amr
+from ingest.errors import Misconfigured
 from simulators.clock import Clock
 from simulators.mosquitto import Mosquitto
 from simulators.street import Street
@@ -73,6 +76,33 @@ def spooled(file: Path) -> tuple[int, int]:
     return now, ever[0] if ever else 0
 
 
+async def test_a_changed_fleet_file_is_polled_without_a_restart_and_a_wrong_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(amr, "FILE_LOOK", 0.01)
+    file = tmp_path / "substation.toml"
+    file.write_text(substation("127.0.0.1:1502"))
+    async with aclosing(amr._edge_lines(amr.Settings(fleet=file))) as fleets:
+        [line] = await anext(fleets)
+        first = line.meters[0]
+        assert (first.serial, first.address, first.period.seconds) == ("61000001", "1", 1)
+        following = asyncio.ensure_future(anext(fleets))
+        file.write_text("[[meter]]")
+        await until(lambda: "is not what is polled" in caplog.text)
+        file.write_text(substation("127.0.0.1:1503"))
+        [line] = await asyncio.wait_for(following, PATIENCE)
+        assert line.line.address == "127.0.0.1:1503"
+
+
+@pytest.mark.parametrize("text", ["[[meter]]", "[[lines]]", "\xff", None])
+async def test_a_wrong_fleet_file_ends_it_at_the_start(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "substation.toml"
+    if text is not None:
+        file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(Misconfigured, match=r"substation\.toml"):
+        await anext(amr._edge_lines(amr.Settings(fleet=file)))
+
+
 async def test_nothing_polled_is_lost_or_doubled_whoever_is_killed(
     database: Database, database_settings: DatabaseSettings, tmp_path: Path
 ) -> None:
@@ -121,11 +151,12 @@ async def test_nothing_polled_is_lost_or_doubled_whoever_is_killed(
                 await waiting(8)
                 first.kill()
             assert spooled(spool)[0] >= 8
-            async with collecting(*edge, **of_edge), collecting(**of_centre):
-                await more(12)
-                file.write_text(file.read_text().replace('"1s"', '"1d"'))  # noticed without a restart
-                await until(lambda: spooled(spool)[0] == 0, PATIENCE)
-            assert spooled(spool)[0] == 0
+            async with collecting(**of_centre):
+                async with collecting(*edge, **of_edge):
+                    await more(12)
+                file.write_text(file.read_text().replace('"1s"', '"1d"'))
+                async with collecting(*edge, **of_edge):  # nothing more is polled, what is left is brought in
+                    await until(lambda: spooled(spool)[0] == 0, PATIENCE)
             assert await polls() == spooled(spool)[1]
     assert await fetch(database, "SELECT count(*) FROM quarantine") == [(0,)]
     assert await fetch(database, "SELECT count(*) FROM reading WHERE quality <> 0") == [(0,)]

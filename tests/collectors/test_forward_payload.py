@@ -25,7 +25,7 @@ WHOLE = Delivery(
         Reading("100", "32.7.0", AT, Decimal("-0.000001"), captured_at=NOW),
     ],
     [Reject("swapped_meter", "the meter says\nit is 7", b"1.8.0=5", "100", "1.8.0"), Reject("noise", "x", b"\xff\x00")],
-    [Contact("100", AT, "timeout", "no\tanswer", timedelta(seconds=-3, microseconds=7)), Contact("101", AT)],
+    [Contact("100", AT, "timeout", "no\tanswer", timedelta(seconds=-3, microseconds=7)), Contact("101", AT, since=AT)],
     [IntervalReading("100", "1.8.0", AT, timedelta(minutes=30), Decimal("0.25"))],
 )
 
@@ -40,9 +40,9 @@ def test_a_delivery_arrives_whole() -> None:
     came = over(WHOLE)
     assert list(came.readings) == list(WHOLE.readings)
     assert list(came.intervals) == list(WHOLE.intervals)
-    assert [(c.meter, c.tried_at, c.failure, c.detail, c.drift, c.gateway) for c in came.contacts] == [
-        ("100", AT, "timeout", "no answer", timedelta(seconds=-3, microseconds=7), "tp-101"),
-        ("101", AT, None, None, None, "tp-101"),
+    assert list(came.contacts) == [
+        Contact("100", AT, "timeout", "no answer", timedelta(seconds=-3, microseconds=7), "tp-101"),
+        Contact("101", AT, gateway="tp-101", since=AT),
     ]
     assert [(r.reason, r.detail, r.meter, r.channel) for r in came.rejects] == [
         ("swapped_meter", "the meter says it is 7", "100", "1.8.0"),

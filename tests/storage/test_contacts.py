@@ -72,6 +72,27 @@ async def test_a_pushed_meter_that_fell_silent_is_overdue(database: Database) ->
     assert found.failure is None
 
 
+async def test_a_forwarding_gateway_tells_of_its_own_tries_until_it_falls_silent_itself(database: Database) -> None:
+    await install(database, "m1", REGISTERS, gateway="gw-1")
+    now = datetime.now(UTC)
+    await deliver(database, "m1", at=now - 2 * HOUR, now=now - 2 * HOUR)
+    silent = [
+        Contact("m1", now - HOUR, "timeout", "no answer", gateway="gw-1"),
+        Contact("m1", now, gateway="gw-2"),
+    ]
+    await Intake(PostgresStore(database)).accept(Delivery("mqtt:t", contacts=silent))
+    found = await contact(database, "m1")
+    assert found
+    assert (found.tried_at, found.failure) == (now - HOUR, "timeout")
+    long_ago = now - timedelta(days=2)
+    async with database.connection() as conn:
+        await conn.execute("UPDATE last_contact SET tried_at = %s", (long_ago,))
+        await conn.execute("UPDATE reading SET received_at = %s", (long_ago,))
+    found = await contact(database, "m1")
+    assert found
+    assert found.failure == "overdue"
+
+
 async def test_a_polled_meter_keeps_its_last_try(database: Database) -> None:
     await install(database, "m1", REGISTERS)
     now = datetime.now(UTC)
