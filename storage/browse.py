@@ -17,7 +17,7 @@ from storage.points import Contacted
 
 _METERS = f"""
 SELECT m.serial, m.model, l.name, m.address, m.gateway, m.period, p.code,
-       c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns
+       c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns, c.drift
 FROM meter m
 LEFT JOIN line l ON l.id = m.line_id
 LEFT JOIN LATERAL (SELECT point_id FROM installation
