@@ -46,12 +46,31 @@ def cuts(begin: datetime, end: datetime, step: Step, zone: ZoneInfo, *, most: in
             "ask for a shorter range or a longer step"
         )
     begin, end = begin.astimezone(UTC), end.astimezone(UTC)
+    if step in (Step.HALF_HOUR, Step.HOUR) and _whole_offsets(begin, end, step, zone):
+        return _evenly(begin, end, step, zone)
     found = [begin]
     cut = _first_after(begin, step, zone)
     while cut < end:
         found.append(cut)
         cut = _first_after(cut, step, zone)
     return [*found, end]
+
+
+def _whole_offsets(begin: datetime, end: datetime, step: Step, zone: ZoneInfo) -> bool:
+    """Whether every offset of the zone in the range is a whole number of steps: then the clock's cuts are evenly apart.
+
+    No zone ever changed its offset twice within a day.
+    """
+    days = (end - begin) // timedelta(days=1) + 2
+    offsets = {(begin + n * timedelta(days=1)).astimezone(zone).utcoffset() for n in range(days)}
+    return all(offset is not None and not offset % SPANS[step] for offset in offsets)
+
+
+def _evenly(begin: datetime, end: datetime, step: Step, zone: ZoneInfo) -> list[datetime]:
+    length = SPANS[step]
+    first = _first_after(begin, step, zone)
+    count = max(0, -((first - end) // length))
+    return [begin, *[first + n * length for n in range(count)], end]
 
 
 def start_of(instant: datetime, step: Step, zone: ZoneInfo) -> datetime:

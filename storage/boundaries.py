@@ -17,31 +17,20 @@ import psycopg
 from ingest.chain import Mark
 from ingest.consumption import Boundary
 from ingest.instants import instant, span
-from ingest.model import Quality, Source
-from storage import midnights
-from storage.instants import TO_POSTGRES, micros_cursor, raw_cursor
+from ingest.model import Source
+from storage import midnights, ranges
+from storage.instants import TO_POSTGRES, micros_cursor
+from storage.ranges import QUALITIES, SOURCES
 from storage.series import Present
 
 _MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 _MARGIN = span(timedelta(days=3))
 """A first look goes no further beyond the instants asked for than this; only who is silent for longer gets another."""
 
-_DENSE = span(timedelta(hours=3))
-"""Instants closer to each other than this are found quicker in the whole range of readings."""
-
 _QUARTER = span(timedelta(minutes=15))
 """Midnights anywhere are whole quarters of an hour; instants beside breaks are not."""
 
 _EVER = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900, 2200
-
-_RANGE = """
-SELECT s.register_id, s.source, r.taken_at, r.value, r.quality
-FROM unnest(%(registers)s::int[], %(sources)s::smallint[]) AS s(register_id, source)
-CROSS JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = s.register_id AND source = s.source AND taken_at >= %(first)s AND taken_at <= %(last)s
-      AND quality <> 2 ORDER BY taken_at LIMIT 1000000) r
-"""
 
 _PROBE = f"""
 SELECT a.n, b.taken_at, b.value, b.quality, x.taken_at, x.value, x.quality
@@ -61,12 +50,10 @@ LEFT JOIN LATERAL (
       AND quality <> 2 ORDER BY taken_at LIMIT 1) x ON true
 """
 
-_QUALITIES = {int(quality): quality for quality in Quality}
-_SOURCES = {int(source): source for source in Source}
 _MACHINES = {int(Source.AUTOMATIC), int(Source.IMPORT)}
 
-Memory = Mapping[tuple[int, int], Mapping[int, Boundary]]
-"""What is remembered, by register and source, then by instant."""
+Memory = dict[tuple[int, int], dict[int, Boundary]]
+"""What is beside instants, by register and source, then by instant."""
 
 
 class Ask(NamedTuple):
@@ -97,9 +84,10 @@ async def boundaries(
     of_register: dict[int, list[int]] = defaultdict(list)
     for register, source in present:
         of_register[register].append(source)
-    dense = _dense(asks)
+    dense = ranges.dense([(ask.register_id, at) for ask, at in asks])
     sparse = {register: sources for register, sources in of_register.items() if register not in dense}
     memory = await _remembered(conn, sparse, sorted({at for ask, at in asks if ask.register_id not in dense}))
+    memory |= await _ranged(conn, of_register, dense)
     nothing: Mapping[int, Boundary] = {}
     found: list[Boundary] = []
     pairs: dict[int, list[_Pair]] = {}
@@ -121,16 +109,16 @@ async def boundaries(
     return found
 
 
-def _dense(asks: Sequence[tuple[Ask, int]]) -> set[int]:
-    """The registers whose instants are so close to each other that the whole range is found quicker."""
-    of_register: dict[int, list[int]] = defaultdict(list)
-    for ask, at in asks:
-        of_register[ask.register_id].append(at)
-    return {
-        register
-        for register, instants in of_register.items()
-        if len(instants) > 1 and max(instants) - min(instants) < _DENSE * (len(set(instants)) - 1)
-    }
+async def _ranged(
+    conn: psycopg.AsyncConnection[Any], of_register: Mapping[int, Sequence[int]], dense: Mapping[int, Sequence[int]]
+) -> Memory:
+    """The readings beside the instants of dense registers, where there are such on both sides within the range."""
+    series = [(register, source) for register in dense for source in of_register[register] if source in _MACHINES]
+    if not series:
+        return {}
+    bounds = _near([at for register, _ in series for at in (dense[register][0], dense[register][-1])])
+    marks = await ranges.fetch(conn, series, bounds)
+    return {key: dict(ranges.beside(dense[key[0]], marks[key])) for key in series}
 
 
 def _boundary(at: int, group: Sequence[_Pair]) -> Boundary:
@@ -150,7 +138,7 @@ async def _remembered(
     if not machines or not cuts:
         return {}
     rows = await midnights.known(conn, sorted(of_register), machines, cuts)
-    qualities, sources, epoch = _QUALITIES, _SOURCES, TO_POSTGRES
+    qualities, sources, epoch = QUALITIES, SOURCES, TO_POSTGRES
     memory: dict[tuple[int, int], dict[int, Boundary]] = defaultdict(dict)
     for register, source, cut, before_at, before, before_quality, after_at, after, after_quality in rows:
         by = sources[source]
@@ -165,21 +153,21 @@ async def _remembered(
 async def _find(
     conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], memory: Memory, dense: Collection[int]
 ) -> None:
-    near = (
-        max(_EVER[0], min(pair.at for pair in pairs) - _MARGIN),
-        min(_EVER[1], max(pair.at for pair in pairs) + _MARGIN),
-    )
     # Whatever people type in, there is not much of it.
     await _by_range(conn, [pair for pair in pairs if pair.source not in _MACHINES], _EVER)
     machines = [pair for pair in pairs if pair.source in _MACHINES]
-    await _by_range(conn, [pair for pair in machines if pair.ask.register_id in dense], near)
-    sparse = [pair for pair in machines if pair.ask.register_id not in dense]
-    for pair in sparse:
+    for pair in machines:
         beside = memory.get((pair.ask.register_id, pair.source), {}).get(pair.at)
         if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
             pair.before, pair.after = beside.before[0], beside.after[0]
-    await _by_probe(conn, _open(sparse), near)
+    sparse = _open(pair for pair in machines if pair.ask.register_id not in dense)
+    await _by_probe(conn, sparse, _near([pair.at for pair in sparse]))
     await _by_probe(conn, _open(machines), _EVER)
+
+
+def _near(instants: Collection[int]) -> tuple[int, int]:
+    """How far a first look goes."""
+    return max(_EVER[0], min(instants, default=0) - _MARGIN), min(_EVER[1], max(instants, default=0) + _MARGIN)
 
 
 def _open(pairs: Iterable[_Pair]) -> list[_Pair]:
@@ -190,21 +178,7 @@ async def _by_range(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], 
     """Fetch all readings within the bounds, and look for the neighbours here."""
     if not pairs:
         return
-    series = sorted({(pair.ask.register_id, pair.source) for pair in pairs})
-    cursor = raw_cursor(conn)
-    await cursor.execute(
-        _RANGE,
-        {
-            "registers": [register for register, _ in series],
-            "sources": [source for _, source in series],
-            "first": instant(bounds[0]),
-            "last": instant(bounds[1]),
-        },
-    )
-    marks: dict[tuple[int, int], list[Mark]] = {key: [] for key in series}
-    qualities, sources, epoch = _QUALITIES, _SOURCES, TO_POSTGRES
-    for register, source, at, value, quality in await cursor.fetchall():
-        marks[register, source].append(Mark(at + epoch, value, qualities[quality], sources[source]))
+    marks = await ranges.fetch(conn, sorted({(pair.ask.register_id, pair.source) for pair in pairs}), bounds)
     instants = {key: [mark.at for mark in found] for key, found in marks.items()}
     for pair in pairs:
         key = (pair.ask.register_id, pair.source)
@@ -243,6 +217,6 @@ def _take(pairs: Sequence[_Pair], rows: Iterable[tuple[Any, ...]]) -> None:
     for n, at_b, value_b, quality_b, at_a, value_a, quality_a in rows:
         pair = pairs[n]
         if at_b is not None:
-            pair.before = Mark(at_b, value_b, _QUALITIES[quality_b], _SOURCES[pair.source])
+            pair.before = Mark(at_b, value_b, QUALITIES[quality_b], SOURCES[pair.source])
         if at_a is not None:
-            pair.after = Mark(at_a, value_a, _QUALITIES[quality_a], _SOURCES[pair.source])
+            pair.after = Mark(at_a, value_a, QUALITIES[quality_a], SOURCES[pair.source])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest import calendar_cuts
 from ingest.calendar_cuts import Step, cuts, shifted, start_of
 from ingest.errors import Malformed
 
@@ -123,3 +124,19 @@ def test_cuts_ascend_cover_the_range_and_begin_their_step(zone: str, day: int, l
     assert (found[0], found[-1]) == (begin, end)
     assert all(a < b for a, b in pairwise(found))
     assert all(start_of(cut, step, tz) == cut for cut in found[1:-1])
+
+
+@pytest.mark.parametrize("step", [Step.HALF_HOUR, Step.HOUR])
+@pytest.mark.parametrize(
+    "zone",
+    ["Europe/Samara", "Europe/Volgograd", "America/Chicago", "Asia/Kathmandu", "Australia/Lord_Howe", "Asia/Tehran"],
+)
+@pytest.mark.parametrize("begin", ["2026-01-01T00:00:00", "2026-03-06T07:13:20", "2020-12-20T21:30:00"])
+@pytest.mark.parametrize("days", [0.01, 1.3, 20, 100])
+def test_cuts_evenly_apart_are_those_of_the_clock(step: Step, zone: str, begin: str, days: float) -> None:
+    first = utc(begin)
+    last = first + timedelta(days=days)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calendar_cuts, "_whole_offsets", lambda *_: False)
+        one_by_one = cuts(first, last, step, ZoneInfo(zone))
+    assert cuts(first, last, step, ZoneInfo(zone)) == one_by_one
