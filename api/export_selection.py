@@ -49,5 +49,17 @@ async def chosen(pages: Pages, caller: Caller, codes: Sequence[str]) -> AsyncIte
         after = listed[-1].point.code if listed else ""
 
 
+async def together(found: AsyncIterator[Seen], most: int) -> AsyncIterator[list[Seen]]:
+    """The same points in groups of at most `most`, to be asked for with one question."""
+    group: list[Seen] = []
+    async for seen in found:
+        group.append(seen)
+        if len(group) == most:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
 async def _seen(conn: Any, caller: Caller, code: str) -> Seen | None:
     return await points.find(conn, code, caller.consumer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -11,13 +11,16 @@ from api.access import visible
 from api.answers import plain
 from api.doorkeeper import Caller
 from api.export_cells import Cell
-from api.export_selection import Pages, chosen
+from api.export_selection import Pages, chosen, together
 from api.instants import Range, resolve
 from api.texts import Language, Text
 from ingest.model import MeteringPoint, Quality
 from ingest.statement import Line, Shown, Total, lines
 from storage.points import Seen
-from storage.stretches import stretches
+from storage.stretches import stretches_of
+
+_GROUP = 50
+"""Points looked up together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +70,38 @@ class Row:
 
 
 async def rows(pages: Pages, caller: Caller, codes: Sequence[str], statement: Statement) -> AsyncIterator[list[Row]]:
-    """The rows of each point, of the part of the month that the caller may see. Raises 404 before the first."""
-    async for seen in chosen(pages, caller, codes):
-        found = await _of_point(pages, seen, statement)
-        if found:
-            yield found
+    """The rows of some points at a time, of the part of the month that the caller may see. Raises 404 at once."""
+    async for group in together(chosen(pages, caller, codes), _GROUP):
+        parts = {seen.point.code: _parts(seen, statement) for seen in group}
+        found = await _lines(pages, parts, statement)
+        made = [row for seen in group for row in _rows(seen, parts[seen.point.code], found)]
+        if made:
+            yield made
 
 
-async def _of_point(pages: Pages, seen: Seen, statement: Statement) -> list[Row]:
+def _parts(seen: Seen, statement: Statement) -> list[Range]:
     zone = seen.point.tz
-    parts = visible(seen, Range(resolve(statement.month, zone), resolve(statement.following, zone)))
-    made: list[Row] = []
-    for part in parts:
+    return visible(seen, Range(resolve(statement.month, zone), resolve(statement.following, zone)))
+
+
+async def _lines(
+    pages: Pages, parts: Mapping[str, Sequence[Range]], statement: Statement
+) -> dict[tuple[str, Range], list[Line]]:
+    """The lines of each point and part: those of the same clock and contract are looked up together."""
+    codes: dict[Range, list[str]] = {}
+    for code, of_point in parts.items():
+        for part in of_point:
+            codes.setdefault(part, []).append(code)
+    found: dict[tuple[str, Range], list[Line]] = {}
+    for part, asked in codes.items():
         async with pages() as conn:
-            found = await stretches(conn, seen.point.code, statement.channels or None, [part.since, part.until])
-        made += [Row(seen.point, line) for line in lines(found, part.since, part.until)]
+            of_part = await stretches_of(conn, asked, statement.channels or None, [part.since, part.until])
+        found |= {(code, part): lines(of_code, part.since, part.until) for code, of_code in of_part.items()}
+    return found
+
+
+def _rows(seen: Seen, parts: Sequence[Range], found: Mapping[tuple[str, Range], list[Line]]) -> list[Row]:
+    made = [Row(seen.point, line) for part in parts for line in found[seen.point.code, part]]
     return made or ([Row(seen.point, None)] if parts else [])
 
 

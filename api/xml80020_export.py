@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from api.doorkeeper import Caller
-from api.export_selection import Pages, chosen
+from api.export_selection import Pages, chosen, together
 from api.xml80020 import CHANNELS, CLOSING, Message, Point, Profile, Value, encoded, half_hours, opening, point_xml
 from ingest.calendar_cuts import Step, start_of
 from ingest.consumption import Amount, Stretch, consumption
 from ingest.model import MeteringPoint, Quality
-from storage.stretches import stretches
+from storage.stretches import stretches_of
+
+_GROUP = 20
+"""Points looked up together."""
 
 
 async def day_message(pages: Pages, caller: Caller, codes: Sequence[str], message: Message) -> AsyncIterator[bytes]:
     """The bytes of the message about these points (none named: all). Raises 404 before the first."""
     told = False
-    async for seen in chosen(pages, caller, codes):
-        async with pages() as conn:
-            point = await _point(conn, seen.point, message)
-        if point.profiles:
-            yield encoded(("" if told else opening(message)) + point_xml(message, point))
+    async for group in together(chosen(pages, caller, codes), _GROUP):
+        points = await _points(pages, [seen.point for seen in group], message)
+        text = "".join(point_xml(message, point) for point in points if point.profiles)
+        if text:
+            yield encoded(text if told else opening(message) + text)
             told = True
     yield encoded(CLOSING if told else opening(message) + CLOSING)
 
 
-async def _point(conn: Any, point: MeteringPoint, message: Message) -> Point:
-    """The channels that some meter of the point has; a point without a meter has none."""
+async def _points(pages: Pages, points: Sequence[MeteringPoint], message: Message) -> list[Point]:
+    """The points with the channels that some meter of theirs has; one without a meter has none."""
     edges = half_hours(message.day, message.zone)
     month = start_of(edges[0], Step.MONTH, message.zone)
     cuts = edges if month == edges[0] else [month, *edges]
-    found = await stretches(conn, point.code, list(CHANNELS.values()), cuts)
-    profiles = [
-        _profile(code, found[channel], edges, month)
-        for code, channel in CHANNELS.items()
-        if any(stretch.counters for stretch in found[channel])
+    async with pages() as conn:
+        found = await stretches_of(conn, [point.code for point in points], list(CHANNELS.values()), cuts)
+    return await asyncio.to_thread(_computed, points, found, edges, month)
+
+
+def _computed(
+    points: Sequence[MeteringPoint],
+    found: Mapping[str, Mapping[str, Sequence[Stretch]]],
+    edges: Sequence[datetime],
+    month: datetime,
+) -> list[Point]:
+    """A group's days; computed where it stops nobody else."""
+    return [
+        Point(
+            point.official_code or point.code,
+            point.name or point.address,
+            [
+                _profile(code, found[point.code][channel], edges, month)
+                for code, channel in CHANNELS.items()
+                if any(stretch.counters for stretch in found[point.code][channel])
+            ],
+        )
+        for point in points
     ]
-    return Point(point.official_code or point.code, point.name or point.address, profiles)
 
 
 def _profile(code: str, found: Sequence[Stretch], edges: Sequence[datetime], month: datetime) -> Profile:
