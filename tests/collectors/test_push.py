@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,10 +14,11 @@ from collectors.broker import Broker
 from collectors.formats_in_use import load_formats, presets
 from collectors.frames import Publish
 from collectors.mqtt import Connection
+from collectors.payload import Message
 from collectors.push import receive, subscriber_of
 from collectors.sparkplug import decode
 from ingest.errors import Misconfigured
-from ingest.model import RegisterSpec
+from ingest.model import Reason, RegisterSpec
 from simulators.mosquitto import Mosquitto
 from storage.database import Database
 from tests.collectors.push_rig import HeldDoor, fetch, intake_on, running, until
@@ -139,3 +141,19 @@ async def test_receiving_warns_of_a_careless_broker_and_goes_on(caplog: pytest.L
                 await client.publish("amr/v1/x/readings", b"{}")
             await until(lambda: len(door.waiting) == 1)
             door.settle(1)
+
+
+async def test_clocks_gone_astray_are_refused_or_doubted_and_never_believed(database: Database) -> None:
+    """1970 is a clock that was never set; 2099 may be one that is wrong, and what it says is kept for the judge."""
+    await install(database, "1", [RegisterSpec("1.8.0", 8)], gateway="tp-1")
+    element = '{"meter":"1","channel":"1.8.0","at":"%s-06-01T00:00:00Z","value":"%s"}'
+    readings = ",".join(element % (year, value) for year, value in ((1970, 7), (2026, 8), (2099, 9)))
+    message = Message("amr/v1/tp-1/readings", f'{{"readings":[{readings}]}}'.encode(), datetime(2026, 7, 1, tzinfo=UTC))
+    async with intake_on(database) as intake:
+        outcome = await intake.accept(load_formats().parse(message))
+    assert outcome.rejected == 1
+    assert await fetch(database, "SELECT value / 1000000, reasons FROM reading ORDER BY 1") == [
+        (8, 0),
+        (9, int(Reason.FUTURE_TIME)),
+    ]
+    assert await fetch(database, "SELECT reason FROM quarantine") == [("bad_time",)]
