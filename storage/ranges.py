@@ -32,7 +32,7 @@ SOURCES = {int(source): source for source in Source}
 
 
 def dense(asks: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
-    """Of (register, instant), the registers whose instants are so close that a range is quicker; with these, in order."""
+    """Of (register, instant), the registers whose instants are so close that a range is quicker, and these."""
     of_register: dict[int, set[int]] = defaultdict(set)
     for register, at in asks:
         of_register[register].add(at)
