@@ -15,10 +15,11 @@ import argparse
 import asyncio
 import logging
 import random
+import signal
 import sqlite3
 import sys
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,12 +53,18 @@ class Result:
     memory: dict[str, tuple[float, float]]
     quarantined: list[tuple[str, str, int]]
     unsettled: list[str]
+    crashes: int
     logs: dict[str, str]
 
     @property
     def failed(self) -> bool:
         return bool(
-            self.found.failed or self.slow_stops or self.unsettled or self.quarantined or self.person.unexpected
+            self.found.failed
+            or self.crashes
+            or self.slow_stops
+            or self.unsettled
+            or self.quarantined
+            or self.person.unexpected
         )
 
 
@@ -81,21 +88,32 @@ async def soak(
         await asyncio.sleep(WARM)
         begun, memory = datetime.now(UTC), {name: part.memory() for name, part in built.parts.items()}
         deeds = Deeds(built)
+        watching = [asyncio.create_task(part.watch()) for part in built.parts.values()]
         await deeds.run(plan(seed, seconds, size.lines, every))
         until = min(until, datetime.now(UTC))
         unsettled = await _settle(built, senders, tasks)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         grown = {name: (memory[name], part.memory()) for name, part in built.parts.items()}
         stops = await _stop(built)
         found = await check(built, senders, person, deeds.done, begun, until)
         logs = {name: part.log.read_text() for name, part in built.parts.items()}
-        return Result(seed, deeds.done, found, person, stops, grown, await quarantined(built.database), unsettled, logs)
+        crashes = sum(part.crashes for part in built.parts.values())
+        return Result(
+            seed, deeds.done, found, person, stops, grown, await quarantined(built.database), unsettled, crashes, logs
+        )
 
 
 async def _answering(built: House) -> None:
     """Until every line is polled."""
-    async with asyncio.timeout(90):
-        while not all(built.watched.asked[serial] for serial in built.street.units):
-            await asyncio.sleep(0.2)
+    limit = asyncio.get_running_loop().time() + 90
+    while not all(built.watched.asked[serial] for serial in built.street.units):
+        await asyncio.sleep(0.2)
+        if asyncio.get_running_loop().time() > limit:
+            raise RuntimeError(
+                f"the collector does not poll; it said:\n{built.parts['collector'].log.read_text()[-3000:]}"
+            )
 
 
 async def _settle(built: House, senders: list[Concentrator], tasks: list[asyncio.Task[None]]) -> list[str]:
@@ -106,10 +124,11 @@ async def _settle(built: House, senders: list[Concentrator], tasks: list[asyncio
     for task in late:
         task.cancel()
     unsettled = [f"{sender.name} still holds {sender.held} messages" for sender in senders if sender.held]
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE):
-            while depth := await asyncio.to_thread(_spooled, built):
-                await asyncio.sleep(0.3)
+    limit = asyncio.get_running_loop().time() + SETTLE
+    depth = -1
+    while depth and asyncio.get_running_loop().time() < limit:
+        await asyncio.sleep(0.3)
+        depth = await asyncio.to_thread(_spooled, built)
     if depth:
         unsettled.append(f"the spool still holds {depth} polls")
     await asyncio.sleep(3)  # what was polled last is in hand
@@ -152,6 +171,7 @@ def show(result: Result, seconds: float) -> None:
         ("entries answered 503 and repeated", result.person.refused, ""),
         ("other answers of the API", len(result.person.unexpected), "0"),
         ("in quarantine", len(result.quarantined), "0"),
+        ("processes that ended by themselves", result.crashes, "0"),
         ("stops that took longer than 10 s", len(result.slow_stops), "0"),
         ("not settled", len(result.unsettled), "0"),
     ]
@@ -186,6 +206,7 @@ def main() -> None:
     parser.add_argument("--logs", help="folder to leave the processes' logs in")
     given = parser.parse_args()
     logging.basicConfig(level="WARNING")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # everything is ended and removed then too
     seconds = min(given.minutes, 10.0) * 60
     print(f"seed {given.seed}", flush=True)
     result = uvloop.run(soak(seconds, given.seed, plant=given.plant))

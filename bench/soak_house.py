@@ -79,7 +79,8 @@ class Part:
     ends: list[datetime] = field(default_factory=list)
     """When it was made to end, by kill or by SIGTERM."""
     slow_stops: list[float] = field(default_factory=list)
-    starts: int = 0
+    crashes: int = 0
+    """How often it ended by itself: never, if all is well."""
     wanted: bool = True
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -90,7 +91,16 @@ class Part:
                 [sys.executable, "-m", "bench.soak_part", *self.command],
                 cwd=ROOT, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        self.starts += 1
+
+    async def watch(self) -> None:
+        """Start it again when it ends by itself, as a service manager would; until cancelled."""
+        while True:
+            await asyncio.sleep(0.5)
+            if self._moving.locked() or self.process is None or self.process.poll() is None:
+                continue
+            self.ends.append(datetime.now(UTC))
+            self.crashes += 1
+            self.start()
 
     def send(self, number: signal.Signals) -> None:
         """A signal, if it lives."""

@@ -153,11 +153,11 @@ class Around:
         self._disk = [(a, b) for a, b, fault in spans if fault.kind == "disk full"]
         self._steps = [(a, b, fault.value) for a, b, fault in spans if fault.kind == "clock step"]
 
-    def killed_after(self, at: float) -> bool:
+    def killed_after(self, at: float, within: float = HELD_IN_HAND) -> bool:
         """The collector ended with what it had heard then in hand."""
         stopped = sum(min(b, at + 20) - max(a, at) for a, b in self._stops if b > at and a < at + 20)
         first = bisect_left(self._ends, at - 0.5)
-        return first < len(self._ends) and self._ends[first] <= at + HELD_IN_HAND + stopped
+        return first < len(self._ends) and self._ends[first] <= at + within + stopped
 
     def disturbed(self, at: float, before: float = 5.0, after: float = 3.0) -> bool:
         """The way to the meter, the meter or the collector was."""
@@ -184,8 +184,8 @@ def _polls(
             del left[place]
             continue
         cause = _cause(missed, at - 1.0, at + 0.2)
-        if around.killed_after(at):
-            found.in_hand += 1
+        if around.killed_after(at) or (around.disk_full(at) and around.killed_after(at, 60.0)):
+            found.in_hand += 1  # of a poll that the full disk refused it could tell nobody any more
         elif cause is not None and cause.startswith("spool") and around.disk_full(at):
             found.empty["refused by a full disk"] += 1
         elif cause is not None and around.disturbed(at):

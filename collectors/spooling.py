@@ -93,6 +93,7 @@ class Spooling:
     async def run(self) -> None:
         """Drain whenever there is something, by a wake or by what an earlier process left."""
         while True:
+            self._woken.clear()  # before looking: who comes meanwhile wakes us again
             try:
                 await self.drain()
                 await self._tell_losses()
@@ -100,7 +101,6 @@ class Spooling:
                 log.warning("the spool is not drained: %s", error)
                 await asyncio.sleep(LONGEST_PAUSE)
                 continue
-            self._woken.clear()
             if not self.spool.depth():
                 self._away = False
             with contextlib.suppress(TimeoutError):
@@ -156,7 +156,7 @@ class Spooling:
 
     async def _tell_losses(self) -> None:
         """Polls that were dropped or refused are told as missed, with the cause."""
-        lost, refused = await self.spool.lost(), self._refused
+        lost, refused = await self.spool.lost(), dict(self._refused)  # more may come while these are told
         contacts = [_told(one) for one in lost if not one.series.startswith(NEWS)] + list(refused.values())
         if contacts:
             stored = await self._store.put(Delivery("spool", contacts=contacts))

@@ -242,3 +242,35 @@ async def test_spools_of_processes_that_never_came_back_are_brought_in(tmp_path:
     assert set(store.numbers()) == {5}
     async with Spool(tmp_path / "7" / "spool.sqlite") as left:
         assert left.depth() == 0
+
+
+async def test_what_is_refused_while_refusals_are_told_is_told_too(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(items: object) -> list[int]:
+        raise SpoolFull("no room")
+
+    class Slow(Store):
+        """Answers when told to."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.answers: list[asyncio.Future[Outcome]] = []
+
+        async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
+            await super().put(delivery)
+            self.answers.append(asyncio.get_running_loop().create_future())
+            return self.answers[-1]
+
+    store = Slow()
+    store.there.set()
+    monkeypatch.setattr(spool, "put", full)
+    async with draining(spool, store) as spooling:
+        for number in (1, 2):
+            with pytest.raises(SpoolFull):
+                await spooling.keep([poll(number)])
+            await until(lambda: bool(store.answers))
+        store.answers[0].set_result(Outcome())
+        await until(lambda: len(store.answers) == 2)
+    [again] = store.taken[1].contacts
+    assert again.tried_at == poll(2).readings[0].taken_at

@@ -1,0 +1,37 @@
+"""The soak in little: every part killed, frozen and cut off for half a minute, and each reading checked; and that the
+check is one: what it must find, it finds."""
+
+from __future__ import annotations
+
+from bench.soak import Result, soak
+from bench.soak_house import Size
+from bench.soak_plan import KINDS, plan
+
+SMALL = Size(lines=2, meters=6, gateways=2, pushed=3)
+SECONDS = 30.0
+SEED = 9
+
+
+async def test_nothing_is_lost_doubled_or_wrong_whatever_is_killed() -> None:
+    result = await soak(SECONDS, SEED, SMALL, every=1.2)
+    found = result.found
+    assert len(result.deeds) >= 15, "the faults really were done"
+    assert (found.lost, found.doubled, found.wrong, found.miscaused) == ([], [], [], []), logs(result)
+    assert found.checked["polled"] > 500
+    assert found.checked["pushed"] > 500
+    assert found.checked["typed"] > 5
+    assert (result.unsettled, result.quarantined, result.slow_stops, result.person.unexpected) == ([], [], [], [])
+
+
+def logs(result: Result) -> str:
+    """The ends of the processes' logs, for whoever looks for the reason."""
+    return "\n".join(f"--- {name}\n{text[-4000:]}" for name, text in result.logs.items())
+
+
+def test_a_plan_is_the_same_for_the_same_seed_and_knows_every_kind_of_fault() -> None:
+    long = plan(5, 600, 4, 2.3)
+    assert long == plan(5, 600, 4, 2.3)
+    assert long != plan(6, 600, 4, 2.3)
+    assert len(long) >= 200
+    assert {fault.kind for fault in long} == KINDS.keys()
+    assert [fault.at for fault in long] == sorted(fault.at for fault in long)
