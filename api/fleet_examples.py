@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_DAY = {"day": "2026-03-19", "point": "flat-12", "expected": 48, "received": 46}
 _REGISTER = {"channel": "1.8.0", "unit": "kWh", "digits": 6, "decimals": 2, "max_rate": "69"}
 _MODEL = {
     "name": "eastron-sdm630",
@@ -148,5 +149,43 @@ ANSWERS: Mapping[str, Any] = {
         "changed": True,
         "replayed": _REPLAYED,
     },
+    "getFleetHealth": {
+        "at": "2026-03-20T20:00:00+00:00",
+        "meters": 24,
+        "silent": 1,
+        "faults": [
+            {
+                "level": "meter",
+                "place": "SDM630-0001",
+                "cause": "timeout",
+                "since": "2026-03-20T15:30:01+00:00",
+                "meters": ["SDM630-0001"],
+                "detail": None,
+                "remedy": {"en": "check its power, wiring and address", "ru": "проверьте питание, подключение и адрес"},
+            }
+        ],
+        "yesterday": {
+            "day": "2026-03-19",
+            "points": 24,
+            "expected": 1152,
+            "received": 1150,
+            "lacking": 1,
+            "worst": [_DAY],
+        },
+        "quarantine": {"rows": 3, "share": 0.0001},
+        "verifications_due": [{"meter": "SDM630-0001", "point": "flat-12", "last_day": "2026-04-01"}],
+        "clock_drifts": [{"meter": "SDM630-0001", "point": "flat-12", "seconds": -42.0}],
+        "processes": [
+            {
+                "role": "collector",
+                "name": "box-1",
+                "alive": True,
+                "started_at": "2026-03-01T00:00:00+00:00",
+                "seen_at": "2026-03-20T19:59:55+00:00",
+                "state": {"lines": 3, "intake": {"rows": 0, "oldest": 0.0}},
+            }
+        ],
+    },
+    "getCompleteness": {"point": "flat-12", "items": [_DAY]},
 }
 """By operation id, as in `api.examples`."""
