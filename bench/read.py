@@ -25,6 +25,18 @@ from storage import midnights, timescale
 from storage.policy import StoragePolicy
 from storage.status import storage_status
 
+_POLLED = "instants with their microseconds, up to two seconds late"
+_EVEN = "as load profiles and gateways on the clock give them"
+_EVENLY = (
+    "CREATE TABLE bench_even (LIKE reading INCLUDING INDEXES)",
+    "SELECT public.create_hypertable('bench_even', public.by_range('taken_at', interval '60 days'),"
+    " create_default_indexes => false)",
+    "ALTER TABLE bench_even SET (timescaledb.enable_columnstore,"
+    " timescaledb.segmentby = 'register_id, source', timescaledb.orderby = 'taken_at')",
+    "INSERT INTO bench_even SELECT register_id, source, date_bin('30 minutes', taken_at, '2020-01-01Z'),"
+    " received_at, value, quality, reasons FROM {chunk} ON CONFLICT DO NOTHING",
+)
+
 
 async def run(options: Options | None = None) -> None:
     """Load, lay out as production would, ask."""
@@ -91,18 +103,33 @@ async def measure(place: Place, loaded: Loaded, asked: Asked) -> None:
 
 
 async def sizes(place: Place, loaded: Loaded) -> None:
-    """Bytes a reading with indexes, and in the columnstore."""
+    """Bytes a reading with indexes, and in the columnstore; there also of readings at the full half-hour."""
     async with place.database.connection() as conn:
-        found = (await storage_status(conn)).tables
-    for table in found:
-        if table.name == "reading":
-            size = table.size if not table.compressed_rows else table.compressed_size
-            rows = table.compressed_rows or loaded.rows
-            must = "<= 4" if place.columnstore else ""
-            record(Figure("bytes a reading", size / rows, "bytes", None, must, f"{rows} rows; {place.kind}"))
-        elif table.name == "midnight":
-            detail = f"{table.size >> 20} MiB; {place.kind}"
-            record(Figure("midnights: bytes a reading stored", table.size / loaded.rows, "bytes", None, "", detail))
+        found = {table.name: table for table in (await storage_status(conn)).tables}
+    reading, midnight = found["reading"], found["midnight"]
+    if place.columnstore:
+        per = reading.compressed_size / reading.compressed_rows
+        record(Figure("bytes a reading, polled", per, "bytes", None, "<= 4", f"{_POLLED}; {place.kind}"))
+        per = await evenly(place)
+        record(Figure("bytes a reading, at full half-hours", per, "bytes", None, "<= 4", f"{_EVEN}; {place.kind}"))
+    else:
+        record(Figure("bytes a reading", reading.size / loaded.rows, "bytes", detail=place.kind))
+    per = midnight.size / loaded.rows
+    record(Figure("midnights, bytes a reading", per, "bytes", detail=f"{midnight.size >> 20} MiB; {place.kind}"))
+
+
+async def evenly(place: Place) -> float:
+    """Bytes a reading of one old chunk, compressed once more with its instants at the full half-hours."""
+    async with place.database.own_connection() as conn:
+        old = [chunk for chunk in await timescale.chunks(conn, "reading") or () if chunk.compressed]
+        for statement in _EVENLY:
+            await conn.execute(statement.format(chunk=old[len(old) // 2].name).encode())
+        for chunk in await timescale.chunks(conn, "bench_even") or ():
+            await conn.execute(f"CALL public.convert_to_columnstore('{chunk.name}')".encode())
+        sizes = await timescale.sizes(conn, "bench_even")
+        await conn.execute("DROP TABLE bench_even")
+    assert sizes is not None
+    return sizes.compressed_size / sizes.compressed_rows
 
 
 def main() -> None:
