@@ -112,25 +112,26 @@ class Intake:
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         """Wait for room, and give a future that is done after the commit, or holds the error that prevented it."""
-        if not self._has_room(delivery.size):
+        size = delivery.size
+        if not self._has_room(size):
             async with self._changed:
-                await self._changed.wait_for(lambda: self._has_room(delivery.size))
+                await self._changed.wait_for(lambda: self._has_room(size))
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue(delivery, done)
+        self._queue(delivery, size, done)
         return done
 
     def offer(self, delivery: Delivery) -> bool:
         """Take it at once if there is room; nobody hears of its commit, what prevents that is told in the log."""
-        if not self._has_room(delivery.size):
+        size = delivery.size
+        if not self._has_room(size):
             return False
-        self._queue(delivery, None)
+        self._queue(delivery, size, None)
         return True
 
     def _has_room(self, size: int) -> bool:
         return not self._rows or self._rows + size <= self._capacity
 
-    def _queue(self, delivery: Delivery, done: asyncio.Future[Outcome] | None) -> None:
-        size = delivery.size
+    def _queue(self, delivery: Delivery, size: int, done: asyncio.Future[Outcome] | None) -> None:
         self._waiting.append(_Waiting(delivery, done, time.monotonic(), size))
         self._rows += size
         if self._rows >= self._batch or len(self._waiting) == 1:
