@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 
+from api.patience import PatientProtocol
 from ingest.errors import Misconfigured
 
 _GRACE = 5
@@ -47,6 +48,7 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=PatientProtocol,
         ws="none",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_GRACE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,6 +15,7 @@ from api.conditional import unless_known
 from api.context import context_of
 from api.exact_json import decode
 from api.metrics import REQUESTS
+from api.patience import BODY, SLOWEST
 from api.problems import Problem, response_of
 from storage import audit
 
@@ -37,11 +39,18 @@ class ExactRequest(Request):
 
     async def _bounded(self, limit: int) -> bytes:
         pieces, size = [], 0
-        async for piece in self.stream():
-            size += len(piece)
-            if size > limit:
-                raise Problem("too_large", limit=limit, headers={"Connection": "close"})
-            pieces.append(piece)
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(begun + BODY) as patience:
+                async for piece in self.stream():
+                    size += len(piece)
+                    if size > limit:
+                        raise Problem("too_large", limit=limit, headers={"Connection": "close"})
+                    pieces.append(piece)
+                    patience.reschedule(begun + BODY + size / SLOWEST)
+        except TimeoutError as e:
+            reason = f"after {size} bytes nothing more of the body came; send it again"
+            raise Problem("bad_request", reason=reason, headers={"Connection": "close"}) from e
         return b"".join(pieces)
 
 

@@ -1,0 +1,152 @@
+"""What people and attackers send: a documented 4xx each time, nothing leaks, nobody else waits."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from api import patience, route
+from api.app import create_app
+from api.cli import serving
+from api.problem_examples import ROLES
+from ingest.intake import Intake
+from storage.database import Database, DatabaseSettings, open_database
+from storage.readings import PostgresStore
+from tests.api.conftest import House, bearer, furnish
+from tests.api.document import operations, served
+
+TRICKS = ["'; DROP TABLE reading; --", "%s %(point)s {0} $1", "../..%2fetc/passwd", "\x00", "\ud800", "x" * 5_000]
+LEAKS = ("psycopg", "Traceback", "SELECT", "syntax error", "/storage/", "root:")
+
+
+async def test_tricks_in_every_parameter_find_nothing(house: House) -> None:
+    """One parameter of one operation at a time; what it needs besides is right."""
+    right = {"from": "2023-01-01", "to": "2023-02-01", "point": "flat-1", "month": "2023-01", "day": "2023-01-01"}
+    asked = 0
+    for method, path, operation in operations(await served(house)):
+        if method != "get" or not path.startswith("/api/") or "text/event-stream" in str(operation):
+            continue
+        who = "egor" if ROLES in operation else "boris"
+        parameters = operation.get("parameters", [])
+        needed: dict[str, str | bytes] = {
+            one["name"]: right[one["name"]] for one in parameters if one["in"] == "query" and one["required"]
+        }
+        names = {one["name"] for one in parameters if one["in"] == "query"}
+        places = {one["name"] for one in parameters if one["in"] == "path"}
+        for trick in TRICKS:
+            text = trick.encode("utf-8", "surrogatepass")
+            for name in sorted(names | places):
+                here = {place: "1" if place == "number" else "flat-1" for place in places}
+                query: Any = {**needed, **({name: text} if name in names else {})}
+                address = path.format(**here)
+                if name in places:
+                    address = path.format(**{**here, name: "".join(f"%{byte:02X}" for byte in text)})
+                answer = await house.client.get(address, params=query, headers=bearer(who))
+                assert answer.status_code in (200, 404, 422), (method, path, name, trick, answer.text)
+                assert not any(leak in answer.text for leak in LEAKS), (path, name, trick)
+                asked += 1
+    assert asked > 300
+    async with house.database.connection() as conn:
+        assert await (await conn.execute("SELECT count(*) FROM reading")).fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "code"),
+    [
+        ({"from": "1970-01-01", "to": "2100-01-01"}, "to", "range_too_long"),
+        ({"from": "2023-02-01", "to": "2023-01-01"}, "from", "not_before"),
+        ({"from": "2023-01-01", "to": "2023-01-01"}, "from", "not_before"),
+        ({"from": "2023-01-01", "to": "2023-02-01", "channel": "9.8.0"}, "channel", "unknown_channel"),
+        ({"from": "2023-01-01", "to": "2023-02-01", "channel": "99.8.99"}, "channel", "unknown_channel"),
+        ({"from": "2023-01-01", "to": "2023-02-01", "channel": "1.8.0.255"}, "channel", "not_a_channel"),
+        ({"from": "2023-01-01", "to": "2023-01-20", "step": "month"}, "step", "step_too_long"),
+        ({"from": "1990-01-01", "to": "2023-01-01", "step": "half-hour"}, "step", "too_many_intervals"),
+        ({"from": "2023-01-01", "to": "2023-01-20", "step": "week"}, "step", "not_a_choice"),
+    ],
+)
+async def test_ranges_that_cannot_be_are_named(house: House, query: dict[str, str], field: str, code: str) -> None:
+    answer = await house.get("/points/flat-1/consumption", "root", **query)
+    assert answer.status_code == 422
+    assert [(one["field"], one["code"]) for one in answer.json()["errors"]] == [(field, code)]
+
+
+async def test_bodies_are_bounded_whatever_they_are(house: House) -> None:
+    at = "2023-03-20T19:30:00+04:00"
+    many = {"taken_at": at, "values": {f"1.8.{n}": "1" for n in range(10_000)}}
+    large = await house.post("/points/flat-1/readings", "boris", many)
+    assert (large.status_code, large.json()["code"]) == (413, "too_large")
+    fewer = {"taken_at": at, "values": {f"1.8.{n}": "1" for n in range(100)}}
+    some = await house.post("/points/flat-1/readings", "boris", fewer)
+    assert (some.status_code, some.json()["errors"][0]["code"]) == (422, "too_long")
+    bomb = gzip.compress(b"0" * 10_000_000)
+    headers = {**bearer("boris"), "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    packed = await house.client.post("/api/v1/points/flat-1/readings", content=bomb, headers=headers)
+    assert (packed.status_code, packed.json()["code"]) == (400, "malformed_json"), "it is not unpacked"
+    deep = await house.post("/points/flat-1/readings", "boris", b"[" * 60_000)
+    assert (deep.status_code, deep.json()["code"]) == (400, "malformed_json")
+
+
+async def test_a_head_that_does_not_end_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "HEAD", 0.3)
+    host, port = house.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    async with asyncio.timeout(60):
+        assert await reader.read() == b"", "the connection is closed"
+    writer.close()
+    assert (await house.client.get("/healthz")).status_code == 200
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "BODY", 0.3)
+    host, port = house.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    token = bearer("boris")["Authorization"]
+    writer.write(
+        f"POST /api/v1/points/flat-1/readings HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n{".encode()
+    )
+    async with asyncio.timeout(60):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+async def test_when_all_connections_are_taken_clients_are_told_to_come_back(
+    database: Database, database_settings: DatabaseSettings
+) -> None:
+    await furnish(database)
+    small = replace(
+        database_settings,
+        pool_size=1,
+        pool_timeout=timedelta(milliseconds=200),
+        statement_timeout=timedelta(seconds=2),
+    )
+    async with open_database(small) as crowded, database.own_connection() as rival:
+        app = create_app(crowded, Intake(PostgresStore(crowded)))
+        async with serving(app, "127.0.0.1", 0) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
+
+            async def ask() -> httpx.Response:
+                return await client.get("/api/v1/points/flat-2/readings", headers=bearer("vera"))
+
+            assert (await ask()).status_code == 200
+            async with rival.transaction():
+                await rival.execute("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
+                crowd = await asyncio.gather(*(ask() for _ in range(4)))
+            assert (await ask()).status_code == 200
+    assert {one.status_code for one in crowd} == {503}
+    assert {one.json()["code"] for one in crowd} == {"unavailable", "too_slow"}, "one waited, nobody else could"
+    for one in crowd:
+        assert int(one.headers["retry-after"]) > 0
+        assert not any(leak in one.text for leak in ("pool", *LEAKS))
+
+
+async def test_what_is_sent_never_comes_back_as_markup(house: House) -> None:
+    answer: Any = await house.get("/points/<script>alert(1)<%2Fscript>", "root")
+    assert answer.headers["content-type"] == "application/problem+json"
