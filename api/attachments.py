@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -17,7 +16,7 @@ from api.context import Here
 from api.doorkeeper import Caller, Role
 from api.faults import Fault
 from api.fields import Input
-from api.instants import Instant, Range
+from api.instants import Instant
 from api.problems import Problem, invalid
 from api.queries import Cursor, Limit, Number, number_cursor, number_position
 from api.responses import errors
@@ -43,8 +42,9 @@ class PhotoQuery(Input):
 
 
 class PhotosQuery(Input):
-    """Which page of the list."""
+    """Which photos, and which page of them."""
 
+    taken_at: Instant | None = Field(None, description="of the entry; left out, of every one")
     limit: Limit = 100
     cursor: Cursor | None = None
 
@@ -113,7 +113,8 @@ async def list_photos(code: str, query: Annotated[PhotosQuery, Query()], here: H
     before = number_position(query.cursor)
     async with here.page() as conn:
         seen = await see(conn, caller, code)
-        found, more = await attachments.page(conn, code, _spans(everything(seen)), before=before, limit=query.limit)
+        parts = [(part.since, part.until) for part in everything(seen)]
+        found, more = await attachments.page(conn, code, parts, before=before, limit=query.limit, at=query.taken_at)
     items = [photo_json(photo, code, seen.point.tz, caller) for photo in found]
     return json_answer({"items": items, "next": number_cursor(found[-1].id) if more else None})
 
@@ -158,7 +159,3 @@ def photo_json(photo: Photo, point: str, zone: ZoneInfo, caller: Caller) -> dict
         "added_at": photo.added_at.astimezone(zone),
         "author": photo.author if caller.staff or photo.author == caller.author else None,
     }
-
-
-def _spans(parts: list[Range]) -> list[tuple[datetime, datetime]]:
-    return [(part.since, part.until) for part in parts]

@@ -89,10 +89,11 @@ def export_consumption_file(
     """Amounts by calendar steps, computed as the API computes them."""
     given = {"point": points or [], "from": since, "to": until, "step": step, "channel": channel, "gaps": gaps}
     query, words = _asked(ConsumptionFile, {**given, "format": form, "dialect": dialect}), _language(language)
-    most, now = ApiSettings().interval_limit, datetime.now(UTC)
+    chosen: ApiSettings = context.obj.api()
+    most, now = chosen.interval_limit, datetime.now(UTC)
 
     def pieces(pages: Pages) -> AsyncIterator[bytes]:
-        batches = consumption_rows(pages, _STAFF, query.points, query, most, now)
+        batches = consumption_rows(pages, _STAFF, query.points, query, most, now, chosen.policy)
         return table_file(export_consumption.COLUMNS, batches, query.format, query.dialect, words)
 
     write_file(context.obj, pieces, output or Path(f"consumption.{query.format}"))

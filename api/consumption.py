@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -76,11 +77,12 @@ async def get_consumption(
     A consumer's range is cut to the dates of the contract.
     """
     async with here.look() as conn:
-        return json_answer(await consumption_of(conn, caller, code, query, here.settings.interval_limit, here.now()))
+        most, policy = here.settings.interval_limit, here.settings.policy
+        return json_answer(await consumption_of(conn, caller, code, query, most, here.now(), policy))
 
 
 async def consumption_of(
-    conn: Any, caller: Caller, code: str, query: ConsumptionQuery, most: int, now: datetime
+    conn: Any, caller: Caller, code: str, query: ConsumptionQuery, most: int, now: datetime, policy: Policy
 ) -> dict[str, object]:
     """The amounts of one point as known at `now`, as far as the caller may see them; `most` intervals at most."""
     step, channel = Step(query.step), query.channel
@@ -91,12 +93,12 @@ async def consumption_of(
     asked = make_range(query.since, query.until, zone)
     check_step(asked, step, query.gaps, most)
     parts = visible(seen, asked)
-    computed = [await _amounts(conn, code, query, part, zone) for part in parts]
+    computed = [await _amounts(conn, code, query, part, zone, policy) for part in parts]
     if not any(item.known for item in computed):
         await check_channel_known(conn, seen, "channel", channel)
     items = [amount for item in computed for amount in item.items]
     if query.gaps == "substitute":
-        items = await _with_substitutes(conn, seen, channel, parts, items, now)
+        items = await _with_substitutes(conn, seen, channel, parts, items, now, policy)
     span = Range(parts[0].since, parts[-1].until) if parts else asked
     return {
         "point": code,
@@ -106,14 +108,20 @@ async def consumption_of(
         "step": step.value,
         "from": span.since.astimezone(zone),
         "to": span.until.astimezone(zone),
-        "as_of": as_of_json(await _newest(conn, code, channel, parts), zone),
+        "as_of": as_of_json(await _newest(conn, code, channel, parts, policy), zone),
         "total": _total([item.whole for item in computed], zone),
         "items": items,
     }
 
 
 async def _with_substitutes(
-    conn: Any, seen: Seen, channel: str, parts: list[Range], items: list[dict[str, object]], now: datetime
+    conn: Any,
+    seen: Seen,
+    channel: str,
+    parts: list[Range],
+    items: list[dict[str, object]],
+    now: datetime,
+    policy: Policy,
 ) -> list[dict[str, object]]:
     """The same months, those without grounds substituted; never from readings of a time that may not be seen."""
     zone = seen.point.tz
@@ -122,7 +130,7 @@ async def _with_substitutes(
         year_before = Range(shifted(part.since, Step.MONTH, -12, zone), part.until)
         if visible(seen, year_before) != [year_before]:
             continue
-        amounts = await months(conn, seen.point.code, channel, part.since, part.until, now=now)
+        amounts = await months(conn, seen.point.code, channel, part.since, part.until, now=now, policy=policy)
         found.update({(one.begin, one.end): amount_json(one, zone) for one in amounts})
     return [found.get((item["from"], item["to"]), item) if item["amount"] is None else item for item in items]
 
@@ -162,17 +170,19 @@ def check_step(asked: Range, step: Step, gaps: Gaps, most: int) -> None:
         raise invalid(Fault("step", step.value, "too_many_intervals", most=most))
 
 
-async def _amounts(conn: Any, code: str, query: ConsumptionQuery, part: Range, zone: ZoneInfo) -> _Computed:
+async def _amounts(
+    conn: Any, code: str, query: ConsumptionQuery, part: Range, zone: ZoneInfo, policy: Policy
+) -> _Computed:
     edges = cuts(part.since, part.until, Step(query.step), zone)
     found = (await stretches(conn, code, [query.channel], edges))[query.channel]
-    policy = Policy(distribute=query.gaps == "distribute")
+    policy = replace(policy, distribute=query.gaps == "distribute")
     if len(edges) < _MANY:
         return _compute(found, edges, policy, zone)
     return await asyncio.to_thread(_compute, found, edges, policy, zone)  # a year of half-hours must not stop others
 
 
 def _compute(found: Sequence[Stretch], edges: Sequence[datetime], policy: Policy, zone: ZoneInfo) -> _Computed:
-    [whole] = engine.consumption(found, [edges[0], edges[-1]])
+    [whole] = engine.consumption(found, [edges[0], edges[-1]], replace(policy, distribute=False))
     items = [amount_json(amount, zone) for amount in engine.consumption(found, edges, policy)]
     return _Computed(any(stretch.counters for stretch in found), whole, items)
 
@@ -197,10 +207,15 @@ def _total(wholes: Sequence[Amount], zone: ZoneInfo) -> dict[str, object] | None
     }
 
 
-async def _newest(conn: Any, code: str, channel: str, parts: list[Range]) -> list[StoredReading]:
+async def _newest(conn: Any, code: str, channel: str, parts: list[Range], policy: Policy) -> list[StoredReading]:
     """The newest reading of the channel, or of the zones that make it up; one at the very end counts too."""
     inclusive = [Range(part.since, part.until + timedelta.resolution) for part in parts]
-    counted = [item.reading for item in await latest_of(conn, code, inclusive)]
+    counted = [item.reading for item in await latest_of(conn, code, inclusive, policy)]
+    return of_channel(counted, channel)
+
+
+def of_channel(counted: Sequence[StoredReading], channel: str) -> list[StoredReading]:
+    """Those of the channel, or of the zones that make it up."""
     own = [reading for reading in counted if reading.channel == channel]
     quantity = channel.rpartition(".")[0]
     return own or [reading for reading in counted if reading.channel.rpartition(".")[0] == quantity]

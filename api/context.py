@@ -17,6 +17,7 @@ from api.events_hub import EventHub
 from api.identity import IdentitySettings
 from api.limiter import Limiter
 from ingest.billing import Window
+from ingest.consumption import Policy
 from ingest.delivery import Delivery, Reject
 from ingest.intake import Intake
 from ingest.model import RegisterSpec
@@ -35,7 +36,8 @@ class ApiSettings:
     to one token by one process; a rate of 0 limits nobody. `origins` are the web origins whose pages may call us.
     `window` is when readings should be typed in, `windows` the same for categories of points that differ. A
     consumer may ask for `asked_a_day` readings in 24 hours, with `asked_at_once` of them open. One process serves
-    `streams` of events, `streams_each` to one caller. `nominal_voltage` is that of a phase, where no transformer
+    `streams` of events, `streams_each` to one caller. `policy` says which
+    source counts before which. `nominal_voltage` is that of a phase, where no transformer
     stands before the meter. `company` is who signs the files that are made here.
     """
 
@@ -51,6 +53,7 @@ class ApiSettings:
     windows: Mapping[str, Window] = field(default_factory=dict)
     asked_a_day: int = 10
     asked_at_once: int = 3
+    policy: Policy = field(default_factory=Policy)
     nominal_voltage: Decimal = Decimal(230)
     streams: int = 500
     streams_each: int = 5

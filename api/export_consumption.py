@@ -13,6 +13,7 @@ from api.export_cells import Cell, Column
 from api.export_selection import Pages, chosen
 from api.problems import Problem
 from api.texts import Text
+from ingest.consumption import Policy
 
 COLUMNS = (
     Column(Text("point", "точка учёта"), 18),
@@ -33,7 +34,13 @@ COLUMNS = (
 
 
 async def consumption_rows(
-    pages: Pages, caller: Caller, codes: Sequence[str], query: ConsumptionQuery, most: int, now: datetime
+    pages: Pages,
+    caller: Caller,
+    codes: Sequence[str],
+    query: ConsumptionQuery,
+    most: int,
+    now: datetime,
+    policy: Policy,
 ) -> AsyncIterator[list[list[Cell]]]:
     """One batch a point, at most `most` intervals each. Raises 404 and 422 before the first batch.
 
@@ -43,7 +50,7 @@ async def consumption_rows(
     async for seen in chosen(pages, caller, codes):
         try:
             async with pages() as conn:
-                found = await consumption_of(conn, caller, seen.point.code, query, most, now)
+                found = await consumption_of(conn, caller, seen.point.code, query, most, now, policy)
         except Problem as problem:
             if alone or not _other_channels(problem):
                 raise

@@ -94,7 +94,7 @@ async def export_consumption_file(
     An amount without grounds is an empty cell, never a zero. Of several points, those without the channel have no rows.
     """
     most, language = here.settings.interval_limit, language_of(request)
-    rows = consumption_rows(here.page, caller, query.points, query, most, here.now())
+    rows = consumption_rows(here.page, caller, query.points, query, most, here.now(), here.settings.policy)
     pieces = table_file(export_consumption.COLUMNS, rows, query.format, query.dialect, language)
     return await download(pieces, _MEDIA[query.format], f"consumption.{query.format}")
 

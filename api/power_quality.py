@@ -27,6 +27,7 @@ from api.responses import errors
 from api.route import CabinetRoute
 from ingest.calendar_cuts import Step, cuts, shifted
 from ingest.channel import from_micro, unit_of
+from ingest.consumption import Policy
 from ingest.instants import instant, micros, span
 from ingest.power_quality import LONGEST, Figures, Limits, Moment, figures, limits_of, phase_of, quantity_of
 from storage import power_quality
@@ -72,7 +73,7 @@ async def get_power_quality(
         asked = _asked(query, seen.point.tz, now)
         wide = visible(seen, Range(asked.since - LONGEST, min(asked.until, now))) if asked.since < now else []
         parts = [await _read(conn, seen, query, part) for part in wide]
-        newest = await _last(conn, seen, query.channel)
+        newest = await _last(conn, seen, query.channel, here.settings.policy)
         stood = await _standing_at(conn, code, newest)
     registers = [one for part in parts for one in part[1]] + [one for one in stood if one is not None]
     limits = None if any(one.vt != 1 for one in registers) else limits_of(here.settings.nominal_voltage)
@@ -117,9 +118,9 @@ async def _read(conn: Any, seen: Seen, query: PowerQualityQuery, part: Range) ->
     return part, registers, found
 
 
-async def _last(conn: Any, seen: Seen, channel: str | None) -> list[StoredReading]:
+async def _last(conn: Any, seen: Seen, channel: str | None, policy: Policy) -> list[StoredReading]:
     """The newest momentary readings that may be seen."""
-    counted = [item.reading for item in await latest_of(conn, seen.point.code, everything(seen))]
+    counted = [item.reading for item in await latest_of(conn, seen.point.code, everything(seen), policy)]
     return [one for one in counted if channel in (None, one.channel) and quantity_of(one.channel) is not None]
 
 

@@ -20,6 +20,7 @@ from api.queries import Cursor, Limit
 from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import LatestReadings, ReadingsPage
+from ingest.consumption import Policy
 from ingest.errors import Malformed
 from storage import history, points
 from storage.history import Counted, StoredReading
@@ -54,7 +55,7 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
         if query.channel is not None:
             await check_channel_known(conn, seen, "channel", query.channel)
         items, following = await _page(conn, code, query, parts)
-        newest = await _newest(conn, code, parts, query.channel)
+        newest = await _newest(conn, code, parts, query.channel, here.settings.policy)
     zone = seen.point.tz
     return json_answer(
         {
@@ -80,13 +81,17 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
 async def get_latest(code: str, here: Here, caller: Asking) -> Response:
     """For each channel the newest reading that counts, and beside it the newest of every other source."""
     async with here.look() as conn:
-        return json_answer(await latest_json(conn, caller, code))
+        return json_answer(await latest_json(conn, caller, code, here.settings.policy))
 
 
-async def latest_json(conn: Any, caller: Caller, code: str) -> dict[str, object]:
+async def latest_json(conn: Any, caller: Caller, code: str, policy: Policy) -> dict[str, object]:
     """The last readings of a point, as far as the caller may see them."""
     seen = await see(conn, caller, code)
-    counted = await latest_of(conn, code, everything(seen))
+    return counted_json(seen, await latest_of(conn, code, everything(seen), policy), caller)
+
+
+def counted_json(seen: Seen, counted: list[Counted], caller: Caller) -> dict[str, object]:
+    """The last readings that count, and those beside them."""
     zone = seen.point.tz
     items = [
         {
@@ -96,13 +101,13 @@ async def latest_json(conn: Any, caller: Caller, code: str) -> dict[str, object]
         for item in counted
     ]
     as_of = as_of_json([item.reading for item in counted], zone)
-    return {"point": code, "zone": seen.point.zone, "as_of": as_of, "items": items}
+    return {"point": seen.point.code, "zone": seen.point.zone, "as_of": as_of, "items": items}
 
 
-async def latest_of(conn: Any, code: str, parts: list[Range]) -> list[Counted]:
+async def latest_of(conn: Any, code: str, parts: list[Range], policy: Policy) -> list[Counted]:
     """The last readings that count within the parts of time: of the newest part that has any."""
     for part in reversed(parts):
-        counted = await history.latest(conn, code, since=part.since, until=part.until)
+        counted = await history.latest(conn, code, since=part.since, until=part.until, policy=policy)
         if counted:
             return counted
     return []
@@ -173,6 +178,6 @@ def _position(cursor: str | None, parts: int) -> tuple[int, str | None]:
     return int(found[1]), found[2] or None
 
 
-async def _newest(conn: Any, code: str, parts: list[Range], channel: str | None) -> list[StoredReading]:
-    counted = await latest_of(conn, code, parts)
+async def _newest(conn: Any, code: str, parts: list[Range], channel: str | None, policy: Policy) -> list[StoredReading]:
+    counted = await latest_of(conn, code, parts, policy)
     return [item.reading for item in counted if channel in (None, item.reading.channel)]

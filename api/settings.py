@@ -12,7 +12,9 @@ from api.company import Company, sender_zones, zone_of
 from api.context import ApiSettings
 from api.identity import IdentitySettings
 from ingest.billing import Window
+from ingest.consumption import Policy
 from ingest.errors import Misconfigured
+from ingest.model import Source
 
 
 class HttpSettings(BaseSettings):
@@ -31,6 +33,10 @@ class HttpSettings(BaseSettings):
     window_last: int = Field(default=25, ge=1, le=31, description="Last day of the month to enter readings on")
     asked_a_day: int = Field(default=10, ge=1, description="Readings a consumer may ask for in 24 hours")
     asked_at_once: int = Field(default=3, ge=1, description="Of these, how many may be open at once")
+    sources: str = Field(
+        default="inspection, automatic, import, operator=consumer, estimate",
+        description="Which source counts where several exist, the best first; equals are joined by =",
+    )
     nominal_voltage: Decimal = Field(
         default=Decimal(230), gt=0, le=1000, description="Nominal voltage of a phase, V; ±10 % of it are the limits"
     )
@@ -69,6 +75,7 @@ class HttpSettings(BaseSettings):
             windows=_windows(self.windows),
             asked_a_day=self.asked_a_day,
             asked_at_once=self.asked_at_once,
+            policy=Policy(order=_order(self.sources)),
             nominal_voltage=self.nominal_voltage,
             streams=self.streams,
             streams_each=self.streams_each,
@@ -94,3 +101,13 @@ def _windows(text: str) -> dict[str, Window]:
             wrong = f"AMR_WINDOWS {entry!r} is no window"
             raise Misconfigured(f"{wrong}; write category=first-last, days of the month, like office=20-31") from error
     return found
+
+
+def _order(text: str) -> tuple[tuple[Source, ...], ...]:
+    """Groups of sources, the best first. Raises Misconfigured unless each is named once."""
+    names = [[name.strip() for name in group.split("=")] for group in text.split(",")]
+    known = {source.label: source for source in Source}
+    if sorted(name for group in names for name in group) != sorted(known):
+        every = ", ".join(known)
+        raise Misconfigured(f"AMR_SOURCES {text!r} is no order of sources; name each of {every} once, the best first")
+    return tuple(tuple(known[name] for name in group) for group in names)

@@ -56,7 +56,7 @@ class SeveralQuery(ConsumptionQuery):
 async def get_latest(query: Annotated[LatestQuery, Query()], here: Here, caller: Asking) -> Response:
     """In the order asked for. One point that is not visible makes the whole answer 404 and is named."""
     async with here.look() as conn:
-        items = [await latest_json(conn, caller, code) for code in query.points]
+        items = [await latest_json(conn, caller, code, here.settings.policy) for code in query.points]
     return json_answer({"items": items})
 
 
@@ -72,7 +72,8 @@ async def get_statistics(query: Annotated[SeveralFigures, Query()], here: Here, 
     """In the order asked for. One point that is not visible makes the whole answer 404 and is named."""
     now = here.now()
     async with here.look() as conn:
-        items = [await statistics_of(conn, caller, code, query.channel, now) for code in query.points]
+        policy = here.settings.policy
+        items = [await statistics_of(conn, caller, code, query.channel, now, policy) for code in query.points]
     return json_answer({"items": items})
 
 
@@ -91,5 +92,6 @@ async def get_consumption(query: Annotated[SeveralQuery, Query()], here: Here, c
     """
     most, now = here.settings.interval_limit // len(query.points), here.now()
     async with here.look() as conn:
-        items = [await consumption_of(conn, caller, code, query, most, now) for code in query.points]
+        policy = here.settings.policy
+        items = [await consumption_of(conn, caller, code, query, most, now, policy) for code in query.points]
     return json_answer({"items": items})

@@ -23,7 +23,7 @@ from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import StatisticsOut
 from ingest.channel import is_counter, unit_of
-from ingest.consumption import consumption
+from ingest.consumption import Policy, consumption
 from ingest.statistics import AsOf, Figures, Statistics
 from storage.statistics import point_statistics
 from storage.stretches import stretches
@@ -50,21 +50,24 @@ async def get_statistics(code: str, query: Annotated[StatisticsQuery, Query()], 
     After a contract the figures are those of its last month.
     """
     async with here.look() as conn:
-        return json_answer(await statistics_of(conn, caller, code, query.channel, here.now()))
+        policy = here.settings.policy
+        return json_answer(await statistics_of(conn, caller, code, query.channel, here.now(), policy))
 
 
-async def statistics_of(conn: Any, caller: Caller, code: str, channel: str, now: datetime) -> dict[str, object]:
+async def statistics_of(
+    conn: Any, caller: Caller, code: str, channel: str, now: datetime, policy: Policy
+) -> dict[str, object]:
     """The figures of one channel of a point, as far as the caller may see them."""
     if not is_counter(channel):
         raise invalid(Fault("channel", channel, "not_a_counter", known="1.8.0"))
     seen = await see(conn, caller, code)
     parts = [part for part in everything(seen) if part.since <= now]
     at = min(now, parts[-1].until - datetime.resolution)
-    found = await point_statistics(conn, code, channel, now=at)
+    found = await point_statistics(conn, code, channel, now=at, policy=policy)
     periods = (found.month_to_date, found.previous_month, found.same_month_last_year)
     if all(figures.amount.amount is None for figures in periods):
         await check_channel_known(conn, seen, "channel", channel)
-    shown = [await _visible(conn, code, channel, figures, parts) for figures in periods]
+    shown = [await _visible(conn, code, channel, figures, parts, policy) for figures in periods]
     zone = seen.point.tz
     month, before, last_year = (None if figures is None else _figures_json(figures, zone) for figures in shown)
     return {
@@ -80,7 +83,9 @@ async def statistics_of(conn: Any, caller: Caller, code: str, channel: str, now:
     }
 
 
-async def _visible(conn: Any, code: str, channel: str, figures: Figures, parts: list[Range]) -> Figures | None:
+async def _visible(
+    conn: Any, code: str, channel: str, figures: Figures, parts: list[Range], policy: Policy
+) -> Figures | None:
     """The figures as they are, those of the visible part of their period alone, or None."""
     period = Range(figures.amount.begin, figures.amount.end)
     inside = [cut for part in parts if (cut := period.within(part.since, part.until)) is not None]
@@ -90,7 +95,7 @@ async def _visible(conn: Any, code: str, channel: str, figures: Figures, parts: 
         return figures
     cuts = [inside[-1].since, inside[-1].until]
     found = (await stretches(conn, code, [channel], cuts))[channel]
-    return Figures(consumption(found, cuts)[0], None, None, ())
+    return Figures(consumption(found, cuts, policy)[0], None, None, ())
 
 
 def _figures_json(figures: Figures, zone: ZoneInfo) -> dict[str, object]:

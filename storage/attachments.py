@@ -41,7 +41,7 @@ SELECT {_FACTS} FROM x JOIN meter m ON m.id = x.meter_id
 """
 _PAGE = f"""
 SELECT {_FACTS} FROM photo x JOIN meter m ON m.id = x.meter_id JOIN point p ON p.id = x.point_id
-WHERE p.code = %(point)s AND x.id < %(before)s AND EXISTS (
+WHERE p.code = %(point)s AND x.id < %(before)s AND (%(at)s::timestamptz IS NULL OR x.taken_at = %(at)s) AND EXISTS (
     SELECT FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) AS s(since, until)
     WHERE x.taken_at >= s.since AND x.taken_at < s.until)
 ORDER BY x.id DESC LIMIT %(limit)s
@@ -120,11 +120,18 @@ async def add(
 
 
 async def page(
-    conn: _Conn, point: str, parts: list[tuple[datetime, datetime]], *, before: int, limit: int
+    conn: _Conn,
+    point: str,
+    parts: list[tuple[datetime, datetime]],
+    *,
+    before: int,
+    limit: int,
+    at: datetime | None = None,
 ) -> tuple[list[Photo], bool]:
-    """Photos of entries within these parts of time, the youngest first, and whether there are more."""
+    """Photos of entries within these parts of time (`at` one instant), the youngest first; whether there are more."""
     asked = {
         "point": point,
+        "at": at,
         "since": [since for since, _ in parts],
         "until": [until for _, until in parts],
         "before": before,

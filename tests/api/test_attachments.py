@@ -144,7 +144,8 @@ async def test_a_photo_needs_an_entry_of_its_sender(entered: House) -> None:
     assert (await entered.post("/points/flat-2/readings", "olga", BODY)).status_code == 201
     kept = await add(entered, picture(), "olga")
     assert (kept.status_code, kept.json()["source"]) == (201, "operator")
-    shown = (await entered.get("/points/flat-2/photos", "vera")).json()["items"]
+    shown = (await entered.get("/points/flat-2/photos", "vera", taken_at=WHEN)).json()["items"]
+    assert (await entered.get("/points/flat-2/photos", "vera", taken_at="2023-01-21T00:00:00Z")).json()["items"] == []
     assert [(item["id"], item["author"]) for item in shown] == [(kept.json()["id"], None)]
 
 

@@ -13,8 +13,10 @@ from api.cli import serving
 from api.context import ApiSettings
 from api.settings import HttpSettings
 from ingest.billing import Window
+from ingest.consumption import Policy
 from ingest.errors import Misconfigured
 from ingest.intake import Intake
+from ingest.model import Source
 from storage.database import Database
 from storage.readings import PostgresStore
 from tests.api.conftest import bearer, furnish
@@ -72,3 +74,13 @@ def test_windows_of_categories_are_read_from_the_settings() -> None:
     for wrong in ("office", "office=20", "office=0-5", "office=a-b"):
         with pytest.raises(Misconfigured, match=r"AMR_WINDOWS .* category=first-last"):
             HttpSettings(windows=wrong).api()
+
+
+def test_the_order_of_sources_is_a_deployments_choice() -> None:
+    assert HttpSettings().api().policy == Policy(), "the default is what is written in the settings"
+    swapped = HttpSettings(sources="inspection,consumer = operator,automatic,import,estimate").api().policy
+    assert swapped.order[1] == (Source.CONSUMER, Source.OPERATOR)
+    assert swapped.rank(Source.OPERATOR) < swapped.rank(Source.AUTOMATIC)
+    for wrong in ("", "inspection", "inspection, automatic, import, operator, consumer, estimate, estimate", "x"):
+        with pytest.raises(Misconfigured, match=r"AMR_SOURCES .* name each of"):
+            HttpSettings(sources=wrong).api()

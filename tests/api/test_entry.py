@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from api.context import ApiSettings
 from api.correction_schemas import CorrectionsPage
 from api.entry_schemas import Submitted
 from api.schemas import ReadingsPage
 from api.service_schemas import ProblemOut
+from ingest.consumption import Policy
+from ingest.model import Source
 from tests.api.conftest import START, House, bearer, daily
 
 WHEN = "2023-01-20T12:00:00+04:00"
@@ -293,3 +297,22 @@ async def test_what_was_corrected_stays_visible_with_its_author_and_time(house: 
     staff = (await house.get("/points/flat-2/readings/corrections", "root")).json()["items"]
     assert (staff[0]["author"], staff[0]["note"], staff[0]["corrected_by"]) == ("olga", "звонила Вера", "egor")
     assert (await house.get("/points/flat-2/readings/corrections", "boris")).status_code == 404
+
+
+class TestPeopleFirst:
+    """A deployment that believes people more than meters."""
+
+    @pytest.fixture
+    def settings(self, settings: ApiSettings) -> ApiSettings:
+        order = ((Source.OPERATOR, Source.CONSUMER), (Source.AUTOMATIC,))
+        return replace(settings, policy=Policy(order=order))
+
+    async def test_the_order_of_sources_decides_what_counts(self, house: House) -> None:
+        await house.store(*daily("M-2", "1.8.1", "1000", "1", 20))
+        at = (START + timedelta(days=18, hours=12)).isoformat()
+        assert (
+            await house.post("/points/flat-2/readings", "vera", {"taken_at": at, "values": {"1.8.1": "1018.4"}})
+        ).is_success
+        [counted] = (await house.get("/points/flat-2/readings/latest", "vera")).json()["items"]
+        assert (counted["source"], counted["value"]) == ("consumer", "1018.4")
+        assert [(other["source"], other["value"]) for other in counted["beside"]] == [("automatic", "1019")]
