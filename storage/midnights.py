@@ -30,6 +30,7 @@ _MACHINES = [int(Source.AUTOMATIC), int(Source.IMPORT)]
 _GROUP = 200
 _WINDOW = timedelta(days=30)
 _PAUSE = timedelta(minutes=30)
+_SOON = timedelta(seconds=10)
 _FRESH = timedelta(hours=6)
 """What is younger is likely to be followed by something late, and near enough the end to be looked up."""
 
@@ -166,11 +167,13 @@ async def remember(database: Database, now: datetime | None = None) -> int:
 async def remember_always(database: Database) -> None:
     """Keep the midnights up to date for as long as this is not cancelled; a failure is told and made good later."""
     while True:
+        pause = _PAUSE
         try:
             await remember(database)
-        except AmrError:
+        except AmrError as error:
             _log.exception("midnights could not be set aside; statistics look them up meanwhile")
-        await asyncio.sleep(_PAUSE.total_seconds())
+            pause = min(pause, _SOON) if error.transient else pause
+        await asyncio.sleep(pause.total_seconds())
 
 
 def _windows(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

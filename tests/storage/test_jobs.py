@@ -60,7 +60,7 @@ def test_a_collecting_service_sets_the_midnights_aside(home: dict[str, str], tmp
     assert "stored 96" in amr(home, "import", str(tmp_path / "history.csv"))
     with subprocess.Popen([*AMR, "collect"], env=home, stderr=subprocess.DEVNULL) as service:
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while "midnight │ 3 " not in " ".join(amr(home, "storage", "status").split()):
                 assert service.poll() is None
                 assert time.monotonic() < until
