@@ -10,6 +10,8 @@ from collectors.line_settings import LineSettings
 from collectors.meter_model import Model
 from collectors.patience import Health, Patience
 from collectors.plan import plan
+from collectors.serial_budget import poll_time, silence
+from collectors.serial_model import SerialModel
 
 BUSY_SHARE = 0.8
 """A line planned fuller than this has no room for repeats, probes and questions."""
@@ -23,14 +25,14 @@ _TCP_ROUND_TRIP = 0.005
 class Load:
     """So many meters of one model, asked every `period`."""
 
-    model: Model
+    model: Model | SerialModel
     meters: int
     period: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One model on the line: reads a poll, seconds a poll, and seconds lost on one that does not answer."""
+    """One model on the line: reads (or exchanges) a poll, seconds a poll, and seconds lost on a silent one."""
 
     load: Load
     reads: int
@@ -86,6 +88,9 @@ def budget(settings: LineSettings, loads: Sequence[Load], dead: int = 0) -> Budg
 
 def _cost(settings: LineSettings, load: Load) -> Cost:
     model = load.model
+    if isinstance(model, SerialModel):
+        reads, seconds = poll_time(settings, model, load.period)
+        return Cost(load, reads, seconds, silence(settings, model, load.period))
     blocks = plan(model.registers, settings.cost, min(model.max_registers, settings.max_registers), model.max_gap)
     thinking = _TCP_ROUND_TRIP if settings.character == 0 else _TURNAROUND
     pause = settings.frame_pause(model.pause)

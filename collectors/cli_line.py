@@ -17,7 +17,8 @@ from collectors.catalog import Catalog
 from collectors.cli_owned import Direct, Name, Way, on_line, watch_through
 from collectors.cli_serial import Password, watch_serial
 from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, fail, line_of, load, say
-from collectors.line_settings import settings_of
+from collectors.line_settings import MODBUS_ONLY, settings_of
+from collectors.serial_model import SerialModel
 from collectors.watch import ask_in_turn, listen, polled_of
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Line, Polled
@@ -33,7 +34,7 @@ def show_budget(
     meters: Annotated[
         list[str], typer.Option(metavar="MODEL:COUNT[@PERIOD]", help="Like eastron-sdm630:30@15m; may be repeated.")
     ],
-    kind: Kind = "modbus-rtu",
+    kind: Annotated[str | None, typer.Option(help="Of the line; left out, modbus-rtu, or serial where needed.")] = None,
     baud: Baud = None,
     parity: Parity = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for an answer; left out, the model's.")] = None,
@@ -42,9 +43,13 @@ def show_budget(
 ) -> None:
     """Does the schedule fit this line at this speed, and what does a dead meter cost? Code 1 when it does not fit."""
     try:
-        settings = settings_of(line_of("host:502", kind, baud=baud, parity=parity, timeout=timeout))
         catalog = load(own)
-        counted = budget(settings, [_load_of(one, catalog) for one in meters], dead)
+        loads = [_load_of(one, catalog) for one in meters]
+        kind = kind or ("serial" if any(isinstance(one.model, SerialModel) for one in loads) else "modbus-rtu")
+        settings = settings_of(line_of("host:502", kind, baud=baud, parity=parity, timeout=timeout))
+        if settings.kind in MODBUS_ONLY and any(isinstance(one.model, SerialModel) for one in loads):
+            raise Misconfigured(f"--kind {kind} carries Modbus only; leave it out, or write serial or serial-over-tcp")
+        counted = budget(settings, loads, dead)
     except AmrError as error:
         raise fail(error) from error
     console.print(_costs(counted))
@@ -120,7 +125,8 @@ def _load_of(text: str, catalog: Catalog) -> Load:
             f"--meters {text!r} is no load; write MODEL:COUNT or MODEL:COUNT@PERIOD, like eastron-sdm630:30@15m"
         )
     period = timedelta(seconds=int(match["count"]) * _UNITS[match["unit"]]) if match["count"] else timedelta(minutes=30)
-    return Load(catalog.model(match["model"]), int(match["meters"]), period)
+    model = catalog.serial_model(match["model"]) or catalog.model(match["model"])
+    return Load(model, int(match["meters"]), period)
 
 
 def _costs(counted: Budget) -> Table:

@@ -38,6 +38,8 @@ class LineKind(StrEnum):
 
 
 MODBUS_KINDS = tuple(kind.value for kind in LineKind)
+MODBUS_ONLY = (LineKind.TCP, LineKind.ASCII)
+"""Lines on which nothing but Modbus can be spoken."""
 SESSION_OPTIONS = frozenset(("password", "level", "clock_zone"))
 """Options of a line that `meter_options.py` reads: they hold for every meter on it that has none of its own."""
 _BAUDS = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 230400)

@@ -50,6 +50,16 @@ def _by_speed(table: _BySpeed, baud: int, slowest: float) -> float:
     return next((value for speed, value in table if baud >= speed), slowest)
 
 
+def wait_of(baud: int, wanted: float) -> float:
+    """How long an answer is waited for at a speed, and at least as long as the model wants."""
+    return max(wanted, _by_speed(_WAITS, baud, 1.6))
+
+
+def pause_of(baud: int, wanted: float) -> float:
+    """The silence between frames at a speed, and at least as long as the model wants."""
+    return max(wanted, _by_speed(_PAUSES, baud, 0.16))
+
+
 class _Wire:
     """Frames of Меркурий meters over a bus, with the timing their maker asks for."""
 
@@ -57,9 +67,8 @@ class _Wire:
         self._bus = bus
         self._who = who
         settings = bus.settings
-        wait = max(known.model.timeout, _by_speed(_WAITS, settings.baud, 1.6))
-        self._patience = settings.timeout or wait
-        self._pause = settings.frame_pause(max(known.model.pause, _by_speed(_PAUSES, settings.baud, 0.16)))
+        self._patience = settings.timeout or wait_of(settings.baud, known.model.timeout)
+        self._pause = settings.frame_pause(pause_of(settings.baud, known.model.pause))
 
     async def ask(self, frame: Frame) -> bytes:
         """Exchange one frame."""

@@ -92,3 +92,39 @@ def test_mistakes_are_named(arguments: tuple[str, ...], told: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 1
     assert told in result.stderr
+
+
+def test_meters_with_protocols_of_their_own_are_counted_by_their_conversations() -> None:
+    """A Меркурий 230 at 9600: every question of its model, its serial number and clock, and once the channel."""
+    model = CATALOG.serial["mercury-230"]
+    settings = settings_of(Line("l", "serial", "/dev/ttyUSB0", {"baud": 9600}))
+    often, rarely = (budget(settings, [Load(model, 1, minutes * MINUTE)]).costs[0] for minutes in (1, 30))
+    questions = {ask.send for ask in model.asks}
+    assert often.reads == len(questions) + 2
+    assert rarely.reads == often.reads + 1
+    # 05 00 00 is answered with 16 bytes: 6 characters and 19, 5 ms of silence, and what the meter thinks
+    assert often.seconds > often.reads * (0.03 + 0.005) + 25 * 10 / 9600
+    assert rarely.silence == pytest.approx(0.5 + (11 + 4) * 10 / 9600 + 0.05)
+
+
+@pytest.mark.parametrize("slug", sorted(CATALOG.serial))
+def test_every_serial_model_has_a_budget(slug: str) -> None:
+    slow = run("--meters", f"{slug}:4@30m", "--baud", "2400")
+    fast = run("--meters", f"{slug}:4@30m", "--baud", "9600")
+    assert fast.exit_code == 0, fast.output
+    assert "1 dead: tried" in fast.stdout
+    assert seconds(slow) > seconds(fast) > 0
+
+
+def seconds(result: Result) -> float:
+    """The time of a whole round."""
+    return float(result.stdout.partition("All meters once: ")[2].partition(" s")[0])
+
+
+def test_a_schedule_of_serial_meters_that_does_not_fit_says_so() -> None:
+    result = run("--meters", "energomera-ce303:40@1m")
+    assert result.exit_code == 1
+    assert "It does not fit" in result.stdout
+    wrong = run("--meters", "mercury-230:1", "--kind", "modbus-tcp")
+    assert wrong.exit_code == 1
+    assert "--kind modbus-tcp carries Modbus only" in wrong.stderr
