@@ -48,6 +48,8 @@ class HasCompany(HasStore, Protocol):
 
     def company(self) -> Company: ...
 
+    def api(self) -> ApiSettings: ...
+
 
 @export.command("readings")
 def export_readings_file(
@@ -114,7 +116,8 @@ def export_statement(
     query = _asked(StatementQuery, {"point": points or [], "month": month, "format": form, "channel": channels or []})
     company = settings.company()
     made = datetime.now(company.zone).date()
-    statement = Statement(query.month, company.name, _language(language), made, tuple(query.channels))
+    policy = settings.api().policy
+    statement = Statement(query.month, company.name, _language(language), made, tuple(query.channels), policy)
     write, _ = FORMATS[query.format]
     write_file(
         settings,
@@ -149,7 +152,7 @@ def export_80020(
             query = query.model_copy(update={"number": first.number + count})
         with said():
             message = query.message(settings.company(), datetime.now(UTC))
-        make = partial(day_message, caller=_STAFF, codes=query.points, message=message)
+        make = partial(day_message, caller=_STAFF, codes=query.points, message=message, policy=settings.api().policy)
         write_file(settings, make, folder / message.filename)
 
 
@@ -166,11 +169,12 @@ def export_green_button(
 ) -> None:
     """A point's consumption as Green Button data (NAESB ESPI)."""
     query = _asked(UsageQuery, {"from": since, "to": until, "step": step, "channel": channel})
-    words, most, now = _language(language), ApiSettings().interval_limit, datetime.now(UTC)
+    chosen: ApiSettings = context.obj.api()
+    words, most, now = _language(language), chosen.interval_limit, datetime.now(UTC)
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in point)
     write_file(
         context.obj,
-        lambda pages: usage(pages, _STAFF, point, query, words, most, now),
+        lambda pages: usage(pages, _STAFF, point, query, words, most, now, chosen.policy),
         output or Path(f"green-button-{name}.xml"),
     )
 

@@ -30,7 +30,7 @@ from api.route import CabinetRoute
 from api.texts import Language, Text
 from ingest.calendar_cuts import Step, cuts, start_of
 from ingest.channel import is_counter
-from ingest.consumption import Amount, consumption
+from ingest.consumption import Amount, Policy, consumption
 from ingest.model import MeteringPoint
 from storage.stretches import stretches
 
@@ -68,12 +68,20 @@ async def get_green_button(
     Values are whole numbers, exact by `powerOfTenMultiplier`, the transformer ratio applied. Intervals without grounds
     are left out; estimated ones have quality 8, doubtful ones and those measured in part 10.
     """
-    pieces = usage(here.page, caller, code, query, language_of(request), here.settings.interval_limit, here.now())
+    most, policy = here.settings.interval_limit, here.settings.policy
+    pieces = usage(here.page, caller, code, query, language_of(request), most, here.now(), policy)
     return await download(pieces, ATOM, f"green-button-{code}.xml")
 
 
 async def usage(
-    pages: Pages, caller: Caller, code: str, query: UsageQuery, language: Language, most: int, now: datetime
+    pages: Pages,
+    caller: Caller,
+    code: str,
+    query: UsageQuery,
+    language: Language,
+    most: int,
+    now: datetime,
+    policy: Policy | None = None,
 ) -> AsyncIterator[bytes]:
     """The bytes of the feed. Raises 404 and 422 before the first."""
     step = Step(query.step)
@@ -84,7 +92,7 @@ async def usage(
         asked = make_range(query.since, query.until, seen.point.tz)
         check_step(asked, step, "missing", most)
         parts = visible(seen, asked)
-        amounts = [one for part in parts for one in await _amounts(conn, seen.point, query.channel, step, part)]
+        amounts = [one for part in parts for one in await _amounts(conn, seen.point, query.channel, step, part, policy)]
         if all(one.amount is None for one in amounts):
             await check_channel_known(conn, seen, "channel", query.channel)
     title = _TITLE.say(language, {"point": seen.point.name or code})
@@ -96,10 +104,12 @@ async def usage(
     yield CLOSING.encode()
 
 
-async def _amounts(conn: Any, point: MeteringPoint, channel: str, step: Step, part: Range) -> list[Amount]:
+async def _amounts(
+    conn: Any, point: MeteringPoint, channel: str, step: Step, part: Range, policy: Policy | None
+) -> list[Amount]:
     edges = cuts(part.since, part.until, step, point.tz)
     found = (await stretches(conn, point.code, [channel], edges))[channel]
-    return await asyncio.to_thread(consumption, found, edges)
+    return await asyncio.to_thread(consumption, found, edges, policy)
 
 
 def blocks(amounts: Sequence[Amount], by: Step, zone: ZoneInfo) -> Iterator[Block]:

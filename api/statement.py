@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from api import statement_words as words
@@ -14,6 +14,7 @@ from api.export_cells import Cell
 from api.export_selection import Pages, chosen, together
 from api.instants import Range, resolve
 from api.texts import Language, Text
+from ingest.consumption import Policy
 from ingest.model import MeteringPoint, Quality
 from ingest.statement import Line, Shown, Total, lines
 from storage.points import Seen
@@ -25,13 +26,14 @@ _GROUP = 50
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Which month, whose statement, in which language; of which channels, usually all."""
+    """Which month, whose statement, in which language; of which channels, usually all; which sources count."""
 
     month: date
     company: str
     language: Language
     made: date
     channels: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def following(self) -> date:
@@ -96,7 +98,9 @@ async def _lines(
     for part, asked in codes.items():
         async with pages() as conn:
             of_part = await stretches_of(conn, asked, statement.channels or None, [part.since, part.until])
-        found |= {(code, part): lines(of_code, part.since, part.until) for code, of_code in of_part.items()}
+        found |= {
+            (code, part): lines(of_code, part.since, part.until, statement.policy) for code, of_code in of_part.items()
+        }
     return found
 
 

@@ -58,8 +58,8 @@ async def export_statement(
     Accept-Language.
     """
     now = here.now().astimezone(here.settings.company.zone)
-    name, language = here.settings.company.name, language_of(request)
-    statement = Statement(query.month, name, language, now.date(), tuple(query.channels))
+    name, policy = here.settings.company.name, here.settings.policy
+    statement = Statement(query.month, name, language_of(request), now.date(), tuple(query.channels), policy)
     write, media_type = FORMATS[query.format]
     pieces = write(statement, rows(here.page, caller, query.points, statement))
     return await download(pieces, media_type, f"statement-{query.month:%Y-%m}.{query.format}")

@@ -86,7 +86,8 @@ async def export_80020(query: Annotated[DayQuery, Query()], here: Here, caller: 
     energy. Status 1 marks what is not measured whole and beyond doubt; where nothing is known the value is empty.
     """
     message = query.message(here.settings.company, here.now())
-    return await download(day_message(here.page, caller, query.points, message), XML, message.filename)
+    pieces = day_message(here.page, caller, query.points, message, here.settings.policy)
+    return await download(pieces, XML, message.filename)
 
 
 @uploads.post(
