@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -48,20 +49,22 @@ from api.metrics_page import monitored
 from api.settings import HttpSettings
 from collectors.alert_settings import AlertSettings
 from collectors.catalog import load_catalog
-from collectors.errands import Tell, do_errand
+from collectors.certificates import expiries
 from collectors.filling import Backfill
 from collectors.formats_in_use import load_formats
 from collectors.forward import Forwarder, Pace
 from collectors.home import Home, own_home
 from collectors.lines import Lines
-from collectors.push import receive
+from collectors.metrics import PollMetrics, SubscriberMetrics
+from collectors.polling import Polling
+from collectors.push import receive, subscriber_of
 from collectors.serial_link import line_link
 from collectors.settings import CollectorSettings
 from collectors.spool import Spool
 from collectors.spooling import Spooling, drain_orphans
 from ingest.csv_file import deliveries
-from ingest.delivery import Fate, Outcome
-from ingest.errors import AmrError, Misconfigured, NotFound, StoreUnavailable
+from ingest.delivery import Fate
+from ingest.errors import AmrError, Misconfigured
 from ingest.intake import Intake
 from ingest.log_format import JsonFormatter
 from ingest.model import Line, PolledLine, Quality
@@ -75,7 +78,7 @@ from storage.alerting import watch_over
 from storage.completeness import recount_hourly
 from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
-from storage.fleet import fleet_changes, polled_lines
+from storage.fleet import fleet_changes, followed_lines, polled_lines
 from storage.fleet_polled import lines_of_file
 from storage.line_service import LineService
 from storage.metrics import FleetMetrics, StoreMetrics
@@ -86,7 +89,7 @@ from storage.ownership import Ownership
 from storage.policy import StoragePolicy
 from storage.processes import report
 from storage.readings import PostgresStore
-from storage.request_service import Elsewhere, RequestService
+from storage.request_service import RequestService
 from storage.retention import retain_daily
 from storage.shelf import Shelf
 from storage.switchboard import Reached, reach
@@ -314,7 +317,7 @@ async def sparing(settings: Settings, home: Home, database: Database, intake: In
                     log.error("the spool was not drained: %r", end)
 
 
-STOP = 9.0
+STOP = 7.0
 """Seconds after which a stopping process ends whatever hangs."""
 
 FINISH = 3.0
@@ -322,14 +325,18 @@ FINISH = 3.0
 
 
 async def collecting(
-    settings: Settings, database: Database, intake: Intake, home: Home | None = None, polls: Intake | None = None
+    settings: Settings,
+    database: Database,
+    intake: Intake,
+    home: Home | None = None,
+    polls: Intake | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> None:
     """Poll every line of the fleet and listen to the broker, following changes of the fleet; until cancelled.
 
     With a `home` it also works while the database is away; polls then go to the door `polls` instead of the intake.
     """
-    catalog = load_catalog(settings.catalog)
-    shelf = Shelf(database)
+    catalog, shelf, registry = load_catalog(settings.catalog), Shelf(database), registry or CollectorRegistry()
 
     def spare(line: Line) -> Backfill | None:
         share = settings.backfill_share
@@ -340,102 +347,51 @@ async def collecting(
         Lines(polls or intake, lambda line: line_link(line, catalog), make_spare=spare) as lines,
     ):
         if settings.mqtt_url is not None:
-            formats = load_formats(settings.format_names, settings.formats_folder)
-            receiving = receive(settings.broker(settings.mqtt_url), formats, intake, try_out=settings.mqtt_try_out)
-            tasks.create_task(receiving, name="subscriber")
+            tasks.create_task(_listening(settings, database, intake, settings.mqtt_url, registry), name="subscriber")
         offline = settings.offline_hours * 3600 if home else 0.0
         ownership = Ownership(database, name=settings.collector_name, offline=offline)
-        known = {one.line.name: one for one in home.fleet()} if home else {}
-        if home is not None:
-            ownership.want(known.keys())
-            leased, seconds = home.lease(ownership.name, datetime.now(UTC))
-            ownership.resume(leased, seconds)
-        mine: frozenset[str] = frozenset()
-
-        async def follow_fleet() -> None:
-            async for _ in fleet_changes(database):
-                try:
-                    async with database.connection() as conn:
-                        polled = [one for one in await polled_lines(conn) if settings.may_poll(one.line.name)]
-                except StoreUnavailable as error:  # its followers notice too, and look again
-                    log.warning("the fleet is not read anew: %s", error)
-                    continue
-                known.clear()
-                known.update({one.line.name: one for one in polled})
-                if home is not None:
-                    await asyncio.to_thread(home.keep_fleet, polled)
-                ownership.want(known.keys())
-                await apply_changes()
-
-        async def follow_locks() -> None:
-            nonlocal mine
-            async for held in ownership.held():
-                log.info("polling %d of %d lines", len(held), len(known))
-                mine = held
-                await keep_lease()
-                await apply_changes()
-
-        async def renew_lease() -> None:
-            while True:
-                await asyncio.sleep(RENEW)
-                await keep_lease()
-
-        async def keep_lease() -> None:
-            if home is not None:
-                now = datetime.now(UTC)
-                await asyncio.to_thread(home.keep_lease, ownership.name, mine, ownership.lease, now)
-
-        async def apply_changes() -> None:
-            async with changing:
-                await lines.update([known[name] for name in sorted(mine & known.keys())])
-            requests.look()
-
-        async def poll_now(line: str, serial: str) -> tuple[datetime, Outcome]:
-            owner = lines.owner(line)
-            if owner is None:
-                raise Elsewhere(f"line {line} is not owned here")
-            try:
-                return await owner.poll_now(serial)
-            except NotFound as error:  # the fleet changed, and this line hears of it in a moment
-                raise Elsewhere(str(error)) from error
-
-        async def work_on(line: str, kind: str, wanted: Mapping[str, Any], tell: Tell) -> None:
-            owner = lines.owner(line)
-            if owner is None:
-                raise Elsewhere(f"line {line} is not owned here")
-            await do_errand(owner, catalog, kind, wanted, tell)
-
-        changing = asyncio.Lock()
-        errands = LineService(database, ownership.name, lambda: mine & known.keys(), work_on)
-        requests = RequestService(database, ownership.name, lambda: mine & known.keys(), poll_now)
-        try:
-            await asyncio.gather(
-                follow_fleet(),
-                follow_locks(),
-                requests.run(),
-                errands.run(),
-                renew_lease(),
-                report(database, "collector", lambda: ownership.name, lambda: {"lines": len(mine), **_load(intake)}),
-            )
-        finally:
-            await lines.update([])
-            await leave(ownership, home)
+        polling = Polling(lines, catalog, ownership, partial(followed_lines, database, settings.may_poll), home)
+        requests = RequestService(database, polling.name, polling.mine, polling.poll_now)
+        polling.changed = requests.look
+        registry.register(PollMetrics(lines.tally, lambda: len(polling.mine())))
+        said = report(
+            database, "collector", lambda: polling.name, lambda: {"lines": len(polling.mine()), **_load(intake)}
+        )
+        await asyncio.gather(
+            polling.run(),
+            requests.run(),
+            LineService(database, polling.name, polling.mine, polling.work_on).run(),
+            said,
+        )
 
 
-async def leave(ownership: Ownership, home: Home | None) -> None:
-    """Give the lines back; without the database they stay ours, for as long as it was promised us."""
-    leased, until = ownership.speaking, ownership.lease
-    if home is not None:
-        home.drop_lease()  # first: once the database knows, another collector may begin
-    try:
-        await ownership.leave()
-    except StoreUnavailable:  # its locks die with the session
-        if home is not None:
-            home.keep_lease(ownership.name, leased, until, datetime.now(UTC))
+async def _listening(
+    settings: Settings, database: Database, intake: Intake, url: SecretStr, registry: CollectorRegistry
+) -> None:
+    """Bring in what the broker has, and say how it stands with it."""
+    broker = settings.broker(url)
+    subscriber = subscriber_of(broker, load_formats(settings.format_names, settings.formats_folder), intake)
+    registry.register(SubscriberMetrics(subscriber))
+    ends = [
+        {"file": one.file, "until": one.until.isoformat()}
+        for one in expiries([settings.mqtt_ca, settings.mqtt_certificate])
+    ]
 
+    def state() -> dict[str, object]:
+        standing = subscriber.standing
+        return {
+            "broker": f"{broker.host}:{broker.port}",
+            "connected": standing.connected,
+            "since": standing.since.isoformat(),
+            "detail": standing.trouble,
+            "in_flight": subscriber.held,
+            "certificates": ends,
+        }
 
-RENEW = 30.0
-"""Seconds between two notes of how long the lines may yet be spoken on without the database."""
+    await asyncio.gather(
+        receive(subscriber, try_out=settings.mqtt_try_out),
+        report(database, "subscriber", lambda: settings.mqtt_client_id, state),
+    )
 
 
 def _load(intake: Intake) -> dict[str, object]:
@@ -479,7 +435,7 @@ async def _collect(settings: Settings) -> None:
         tasks.create_task(remember_always(database), name="midnights")
         tasks.create_task(recount_hourly(database), name="completeness")
         tasks.create_task(_watching(settings, database, registry), name="alerts")
-        await collecting(settings, database, intake, home, polls)
+        await collecting(settings, database, intake, home, polls, registry)
 
 
 @app.command()

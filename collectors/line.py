@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError, Malformed, NotFound
 from ingest.model import Line, Polled
+from ingest.tally import Polled as Tally
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +61,11 @@ class Owner:
         spread: timedelta = SPREAD,
         rng: Callable[[], float] = random.random,
         spare: Spare | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.line = line
+        self._tally = tally or Tally()
+        self._begun = 0.0
         self._spare = spare
         self._link = link
         self._door = door
@@ -185,11 +190,13 @@ class Owner:
             return None
         turn.due = turn.regular(now)
         self._asked = turn, now
+        self._begun = time.perf_counter()
         return turn.meter
 
     def _took(self, answer: Answer | Quick) -> None:
         """An answer in a sweep. What finds the door full is put there when the sweep is over."""
         turn, now = self._asked
+        self._count(turn.meter, "ok")
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
         self._turns.put(turn)
@@ -243,20 +250,26 @@ class Owner:
         self._let_one_pass = False
         meter = turn.meter
         turn.due = turn.regular(now)
+        self._begun = time.perf_counter()
         try:
             answer = await self._link.read(meter)
         except AmrError as error:
             await self._failed(turn, now, error)
             return error
+        self._count(meter, "ok")
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
         self._turns.put(turn)
         stored = await self._deliver(delivery_of(turn.origin, meter, now, answer))
         return answer.problem or stored
 
+    def _count(self, meter: Polled, result: str) -> None:
+        self._tally.add(self.line.name, meter.model, result, time.perf_counter() - self._begun)
+
     async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
         """Tell that a poll failed, and when the meter is tried again."""
         meter = turn.meter
+        self._count(meter, error.code)
         if isinstance(error, LineDown):
             await self._lost(error)
             turn.due = min(turn.due, now + timedelta(seconds=self._patience.retry))
@@ -269,7 +282,8 @@ class Owner:
             turn.health.good()
         await self._count_silence(error)
         self._turns.put(turn)
-        log.info("meter %s on line %s: %s", meter.serial, self.line.name, error)
+        where = {"line": self.line.name, "meter": meter.serial}
+        log.info("meter %s on line %s: %s", meter.serial, self.line.name, error, extra=where)
         await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))
 
     async def _count_silence(self, error: AmrError) -> None:

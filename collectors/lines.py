@@ -20,6 +20,7 @@ from collectors.schedule import SPREAD
 from ingest.delivery import Delivery
 from ingest.errors import AmrError
 from ingest.model import Line, PolledLine
+from ingest.tally import Polled as Tally
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Lines:
         self._patience = patience or Patience()
         self._spread = spread
         self._running: dict[str, _Running] = {}
+        self.tally = Tally()
 
     async def update(self, lines: Sequence[PolledLine]) -> None:
         """Make the owners match. A line that changed itself gets a new owner; changed meters only a new list.
@@ -96,7 +98,16 @@ class Lines:
             done.add_done_callback(partial(report, polled.line.name))
             return
         spare = self._make_spare(polled.line) if self._make_spare else None
-        owner = Owner(polled.line, link, self._door, self._clock, self._patience, spread=self._spread, spare=spare)
+        owner = Owner(
+            polled.line,
+            link,
+            self._door,
+            self._clock,
+            self._patience,
+            spread=self._spread,
+            spare=spare,
+            tally=self.tally,
+        )
         owner.update(polled.meters)
         task = asyncio.create_task(_stay(owner), name=f"line {polled.line.name}")
         self._running[polled.line.name] = _Running(owner, task)

@@ -29,13 +29,12 @@ def subscriber_of(broker: Broker, formats: Formats, door: Door) -> Subscriber:
     return Subscriber(broker, formats.filters, formats.parse, door, requests=formats.requests, grace=GRACE)
 
 
-async def receive(broker: Broker, formats: Formats, door: Door, *, try_out: bool = True) -> None:
-    """Try the broker out, warn of what is too small, and subscribe until cancelled (see `Subscriber.run`)."""
-    subscriber = subscriber_of(broker, formats, door)
+async def receive(subscriber: Subscriber, *, try_out: bool = True) -> None:
+    """Subscribe until cancelled (see `Subscriber.run`); meanwhile try the broker out, and warn of what is too small."""
     if not try_out:
         await subscriber.run()
         return
-    trying = asyncio.create_task(warn_if_too_small(broker), name="probe")
+    trying = asyncio.create_task(warn_if_too_small(subscriber.broker), name="probe")
     try:
         await subscriber.run()
     finally:

@@ -74,6 +74,15 @@ class Counts:
     connections: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with the broker: connected or not, since when, and if not, why."""
+
+    connected: bool
+    since: datetime
+    trouble: str
+
+
 class Subscriber:
     """Runs one client of one broker until cancelled, then lets go cleanly and keeps the session.
 
@@ -96,6 +105,7 @@ class Subscriber:
         self.broker = broker
         self.counts = Counts()
         self.connected = asyncio.Event()
+        self.standing = Standing(False, datetime.now(UTC), "not connected yet")
         self._filters = filters
         self._parse = parse
         self._door = door
@@ -132,6 +142,8 @@ class Subscriber:
         while not storing.done():
             since, connections = time.monotonic(), self.counts.connections
             error = await self._one_connection(storing)
+            lost_at = datetime.now(UTC) if self.standing.connected else self.standing.since
+            self.standing = Standing(False, lost_at, str(error))
             if time.monotonic() - since > STEADY:
                 pause, brief = FIRST_PAUSE, 0
             brief += self.counts.connections - connections
@@ -150,6 +162,7 @@ class Subscriber:
             await connection.open()
             self.counts.connections += 1
             self.connected.set()
+            self.standing = Standing(True, datetime.now(UTC), "")
             ends: list[asyncio.Future[Any]] = [connection.lost, storing]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except AmrError as error:

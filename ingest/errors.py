@@ -68,3 +68,10 @@ class Misconfigured(AmrError):
     """A setting, a file or an argument is wrong. The message names the field, the value and the remedy."""
 
     code = "misconfigured"
+
+
+class Elsewhere(AmrError):
+    """The line is not (or no longer) owned by this collector: its owner should be asked."""
+
+    code = "elsewhere"
+    transient = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -171,3 +171,17 @@ async def fleet_changes(database: Database, *, every: float = 60.0) -> AsyncGene
                 _log.warning("changes of the fleet cannot be followed: %s", e)
             away = True
             await asyncio.sleep(_PAUSE)
+
+
+async def followed_lines(
+    database: Database, wanted: Callable[[str], bool] = lambda line: True
+) -> AsyncGenerator[list[PolledLine], None]:
+    """The lines that are wanted, by name, with their meters: now and after each change of the fleet."""
+    async for _ in fleet_changes(database):
+        try:
+            async with database.connection() as conn:
+                polled = await polled_lines(conn)
+        except StoreUnavailable as error:  # whoever follows the changes notices too, and looks again
+            _log.warning("the fleet is not read anew: %s", error)
+            continue
+        yield [one for one in polled if wanted(one.line.name)]

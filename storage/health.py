@@ -103,6 +103,7 @@ def conditions(health: Health) -> list[Condition]:
         room = f"{health.quarantine.rows} rows, {health.quarantine.share:.0%} full; amr quarantine list"
         found.append(Condition("quarantine", level, level, room))
     found += [_spool(process) for process in health.processes if process.state.get("spool", {}).get("level")]
+    found += _certificates(health)
     found += [
         Condition(f"verification:{due.meter}", "verification", "verification_due", f"{due.point}: until {due.last}")
         for due in health.due
@@ -119,6 +120,17 @@ def _fault(fault: Silence) -> Condition:
     since = "never heard" if fault.since is None else f"silent since {fault.since:%Y-%m-%d %H:%MZ}"
     detail = "; ".join(part for part in (count, since, fault.detail) if part)
     return Condition(f"{fault.level.value}:{fault.place}", fault.level.value, fault.cause, detail)
+
+
+def _certificates(health: Health) -> list[Condition]:
+    """Those that end within the time, as the processes say; a file shared by several is one."""
+    ends = {one["file"]: one["until"] for process in health.processes for one in process.state.get("certificates", ())}
+    soon = (health.at + AHEAD).isoformat()
+    return [
+        Condition(f"certificate:{file}", "certificate", "certificate_due", f"{file} ends {until}")
+        for file, until in ends.items()
+        if until < soon
+    ]
 
 
 def _spool(process: Process) -> Condition:

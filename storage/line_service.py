@@ -9,12 +9,11 @@ import secrets
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
-from ingest.errors import AmrError, StoreUnavailable
+from ingest.errors import AmrError, Elsewhere, StoreUnavailable
 from storage import line_requests
 from storage.database import Database
 from storage.line_requests import ASKED, MOST, LineRequest
 from storage.notices import notices
-from storage.request_service import Elsewhere
 
 _log = logging.getLogger(__name__)
 

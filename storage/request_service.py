@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.delivery import Fate, Outcome
-from ingest.errors import AmrError, StoreUnavailable
+from ingest.errors import AmrError, Elsewhere, StoreUnavailable
 from storage.database import Database
 from storage.request_states import LONGEST, Request, expire, finish, give_back, take
 from storage.requests import asked
@@ -29,13 +29,6 @@ _PAUSE = 0.5
 Poll = Callable[[str, str], Awaitable[tuple[datetime, Outcome]]]
 """(line, serial number) -> the instant and the outcome of a poll made now. Raises what it failed with; Elsewhere when
 the line is not owned here."""
-
-
-class Elsewhere(AmrError):
-    """The line is not (or no longer) owned by this collector: its owner should be asked."""
-
-    code = "elsewhere"
-    transient = True
 
 
 @dataclass(frozen=True, slots=True)

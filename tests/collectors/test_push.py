@@ -135,7 +135,7 @@ async def test_receiving_warns_of_a_careless_broker_and_goes_on(caplog: pytest.L
     door = HeldDoor()
     async with Mosquitto("max_queued_messages 1000") as mosquitto:
         broker = Broker.from_url(mosquitto.url, version=4)
-        async with running(receive(broker, load_formats(), door)):
+        async with running(receive(subscriber_of(broker, load_formats(), door))):
             await until(lambda: "max_queued_messages" in caplog.text)
             async with sender(mosquitto) as client:
                 await client.publish("amr/v1/x/readings", b"{}")

@@ -12,10 +12,10 @@ import pytest
 
 from collectors.link import Silent
 from ingest.delivery import Fate, Outcome, Verdict
-from ingest.errors import FleetConflict, Misconfigured, NotFound
+from ingest.errors import Elsewhere, FleetConflict, Misconfigured, NotFound
 from storage import requests
 from storage.database import Database
-from storage.request_service import Elsewhere, Poll, RequestService
+from storage.request_service import Poll, RequestService
 from storage.request_states import Request, answer_manual, expire, finish, give_back, take
 from tests.storage.fleet_rig import STREET, put, read, rows
 
