@@ -107,12 +107,9 @@ class Forwarder:
 
     async def run(self) -> None:
         """Keep what is put, connect, send, forget what is confirmed; until cancelled."""
-        keeping = asyncio.create_task(self._door.run(), name="forward: keep")
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._door.run(), name="forward: keep")
             await self._keep_connected()
-        finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
 
     def _kept(self, number: int, body: bytes) -> None:
         """New data go ahead of the backlog while there is a connection with room for them; else they are backlog."""
