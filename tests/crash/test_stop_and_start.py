@@ -18,9 +18,11 @@ TINY = Size(lines=1, meters=3, gateways=0, pushed=0)
 async def built() -> AsyncIterator[House]:
     async with house(TINY, watched=Watched()) as built:
         yield built
+        for part in built.parts.values():
+            print(f"--- {part.name}\n{part.log.read_text()[-5000:]}")  # shown when the test failed
 
 
-async def until(true: Callable[[], Awaitable[bool]], patience: float = 60) -> None:
+async def until(true: Callable[[], Awaitable[bool]], patience: float = 180) -> None:
     async with asyncio.timeout(patience):
         while True:
             if await true():
