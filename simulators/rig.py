@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from simulators.clock import Clock
+from simulators.events import Event, Jump
 from simulators.framing import RtuStation
 from simulators.layouts import layout_of
 from simulators.meter import Meter
@@ -46,6 +47,17 @@ class Simulator:
     def unit(self, unit_id: int) -> Unit:
         """A unit, to switch its faults by `break_with` and `mend`."""
         return self.units[unit_id]
+
+    def happen(self, unit_id: int, *events: Event) -> None:
+        """Let something happen to a meter itself: Restart, Exchange, Jump, Drift … of `simulators.events`."""
+        unit = self.units[unit_id]
+        unit.happen(*events)
+
+    def roll_over(self, unit_id: int, channel: str = "1.8.0", left: Decimal = Decimal("0.01")) -> None:
+        """Put a counter so near to its end (`left` kWh before it) that the next bit of load rolls it over."""
+        meter, now = self.units[unit_id].meter, self.clock.now()
+        shown = meter.values(now.replace(microsecond=0))[channel]
+        self.happen(unit_id, Jump(now.replace(microsecond=0), Decimal(10) ** meter.digits - left - shown, channel))
 
     def truth(self, unit_id: int) -> dict[str, Decimal]:
         """What that meter's registers stand at now, by OBIS channel."""

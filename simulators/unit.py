@@ -2,10 +2,12 @@
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from simulators.breakable import Breakable
 from simulators.clock import Clock
+from simulators.events import Event
 from simulators.faults import Fault, Kind
 from simulators.layout import Layout
 from simulators.meter import Meter
@@ -50,6 +52,11 @@ class Unit(Breakable):
         if fault.kind is Kind.SHORT and answer[0] < 0x80 and len(answer) > 4:
             return bytes((answer[0], answer[1] - 2)) + answer[2:-2]
         return answer
+
+    def happen(self, *events: Event) -> None:
+        """Let something happen to the meter itself, from the events' own instants on."""
+        self.meter = replace(self.meter, events=(*self.meter.events, *events))
+        self._second = None
 
     def image(self) -> bytes:
         """The layout's registers as of the current whole second."""
