@@ -20,7 +20,7 @@ from collectors.catalog import Catalog
 from collectors.cli_words import errors, say
 from collectors.errands import found_of
 from collectors.scan import Found
-from ingest.errors import Misconfigured
+from ingest.errors import Misconfigured, StoreUnavailable
 from ingest.model import Line
 
 _Result = TypeVar("_Result")
@@ -78,15 +78,27 @@ def on_line(
             if given is None:
                 raise Misconfigured("--direct needs --address: only the database knows where a stored line is")
             return await work(Way(given, None))
-        async with board.reach(name=name, address=None if given is None else given.address) as found:
-            if found is None:
-                assert given is not None
-                return await work(Way(given, None))
-            if found.owner is not None:
-                errors.print(f"line {found.line.name} is polled: its collector is asked", highlight=False)
-            return await work(Way(given or found.line, found.owner))
+        try:
+            return await _reached(board, name, given, work)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"{error}; so nobody can say whether a collector speaks on this line. When you know that none does, "
+                "--direct with --address speaks all the same"
+            ) from error
 
     return asyncio.run(reached())
+
+
+async def _reached(
+    board: HasBoard, name: str | None, given: Line | None, work: Callable[[Way], Coroutine[Any, Any, _Result]]
+) -> _Result:
+    async with board.reach(name=name, address=None if given is None else given.address) as found:
+        if found is None:
+            assert given is not None
+            return await work(Way(given, None))
+        if found.owner is not None:
+            errors.print(f"line {found.line.name} is polled: its collector is asked", highlight=False)
+        return await work(Way(given or found.line, found.owner))
 
 
 @dataclass(slots=True)

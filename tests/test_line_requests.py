@@ -198,6 +198,16 @@ async def test_a_line_that_nobody_polls_is_spoken_on_and_kept_free(database: Dat
     assert "--line 'tp-9' is not stored" in unknown.stderr
 
 
+async def test_without_the_database_only_direct_speaks(street: RunningStreet) -> None:
+    settings = amr.Settings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/away"))
+    words = ("meter", "read", "--model", "eastron-sdm630", "--address", street.addresses()["tp-1"], "--unit", "1")
+    refused = await asyncio.to_thread(CliRunner().invoke, APP, words, obj=settings)
+    assert refused.exit_code == 1
+    assert "nobody can say whether a collector speaks on this line" in refused.stderr
+    read = await asyncio.to_thread(CliRunner().invoke, APP, (*words, "--direct"), obj=settings)
+    assert read.exit_code == 0, read.output
+
+
 async def test_what_nobody_takes_fails_in_the_end(
     database: Database, street: RunningStreet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
