@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -87,6 +87,15 @@ async def see(conn: Any, caller: Caller, code: str) -> Seen:
     seen = await points.find(conn, point_code(code), caller.consumer)
     if seen is None:
         raise not_found(code)
+    return seen
+
+
+async def see_all(conn: Any, caller: Caller, codes: Sequence[str]) -> dict[str, Seen]:
+    """The points, as far as the caller may see them. Raises the same 404 for the first that is not visible."""
+    seen = await points.find_many(conn, [point_code(code) for code in codes], caller.consumer)
+    for code in codes:
+        if code not in seen:
+            raise not_found(code)
     return seen
 
 

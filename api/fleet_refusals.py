@@ -75,5 +75,6 @@ def zone_of(name: str) -> ZoneInfo:
 def _fault(mistake: Mistake) -> Fault:
     line = "" if mistake.line is None else f"line {mistake.line}: "
     entry = f"{mistake.table} {mistake.entry}".strip()
-    value = None if mistake.value is ABSENT else shown(mistake.value)
+    value = None if mistake.value is ABSENT else mistake.value
+    value = value if value is None or isinstance(value, str) else shown(value)
     return Fault(f"{entry}: {mistake.field}", value, "refused", reason=f"{line}{mistake.remedy}")

@@ -9,28 +9,28 @@ from pydantic import Field
 
 from api.access import Asking
 from api.answers import json_answer
-from api.consumption import ConsumptionQuery, consumption_of
+from api.consumption import ConsumptionQuery
 from api.context import Here
+from api.district import consumption_of_points, latest_of_points
 from api.fields import Input
-from api.readings import latest_json
 from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import ConsumptionOfPoints, LatestOfPoints, StatisticsOfPoints
 from api.statistics import StatisticsQuery, statistics_of
 
 router = APIRouter(route_class=CabinetRoute)
-MOST_POINTS = 100
+MOST_POINTS, MOST_OF_DISTRICT = 100, 1_000
+"""Points of one request: each asked for by itself, and all together."""
 
-_Points = Annotated[
-    list[str],
-    Field(min_length=1, max_length=MOST_POINTS, description="codes of points; repeat the parameter", alias="point"),
-]
+_SAID = "codes of points; repeat the parameter"
+_Points = Annotated[list[str], Field(min_length=1, max_length=MOST_POINTS, description=_SAID, alias="point")]
+_ManyPoints = Annotated[list[str], Field(min_length=1, max_length=MOST_OF_DISTRICT, description=_SAID, alias="point")]
 
 
 class LatestQuery(Input):
     """Which points."""
 
-    points: _Points
+    points: _ManyPoints
 
 
 class SeveralFigures(StatisticsQuery):
@@ -42,7 +42,7 @@ class SeveralFigures(StatisticsQuery):
 class SeveralQuery(ConsumptionQuery):
     """Which points, which energy, over which range, cut how."""
 
-    points: _Points
+    points: _ManyPoints
 
 
 @router.get(
@@ -56,7 +56,7 @@ class SeveralQuery(ConsumptionQuery):
 async def get_latest(query: Annotated[LatestQuery, Query()], here: Here, caller: Asking) -> Response:
     """In the order asked for. One point that is not visible makes the whole answer 404 and is named."""
     async with here.look() as conn:
-        items = [await latest_json(conn, caller, code, here.settings.policy) for code in query.points]
+        items = await latest_of_points(conn, caller, query.points, here.settings.policy)
     return json_answer({"items": items})
 
 
@@ -92,6 +92,5 @@ async def get_consumption(query: Annotated[SeveralQuery, Query()], here: Here, c
     """
     most, now = here.settings.interval_limit // len(query.points), here.now()
     async with here.look() as conn:
-        policy = here.settings.policy
-        items = [await consumption_of(conn, caller, code, query, most, now, policy) for code in query.points]
+        items = await consumption_of_points(conn, caller, query.points, query, most, now, here.settings.policy)
     return json_answer({"items": items})

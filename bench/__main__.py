@@ -1,6 +1,6 @@
 """`make bench`: every figure, each beside the ceiling measured in the same run; about twenty-five minutes.
 
-python -m bench [write] [read] [memory] [poll] [push]
+python -m bench [write] [read] [memory] [poll] [push] [api]
 
 Most of that is the load of three and a half years before reading: at most ten minutes, and what is kept beside it.
 """
@@ -11,9 +11,9 @@ import argparse
 
 import uvloop
 
-from bench import memory, poll, push, read, write
+from bench import api, memory, poll, push, read, write
 
-PARTS = ("write", "read", "memory", "poll", "push")
+PARTS = ("write", "read", "memory", "poll", "push", "api")
 
 
 async def run(names: list[str]) -> None:
@@ -28,6 +28,8 @@ async def run(names: list[str]) -> None:
         await poll.run(2.0)
     if "push" in names:
         await push.run()
+    if "api" in names:
+        await api.run()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ WHERE p.code = %s AND c.consumer = %s AND c.since <= now()
 GROUP BY p.id
 """
 
+_FIND_MANY = f"SELECT {_POINT} FROM point p WHERE p.code = ANY(%s)"
+
+_FIND_MANY_OF_CONSUMER = _FIND_OF_CONSUMER.replace("p.code = %s", "p.code = ANY(%s)")
+
 _CONTACT = "c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns, c.drift"
 _REMOTE = "m.line_id IS NOT NULL OR m.gateway IS NOT NULL"
 
@@ -131,8 +135,19 @@ async def find(conn: psycopg.AsyncConnection[Any], code: str, consumer: str | No
         row = await (await conn.execute(_FIND, (code,))).fetchone()
         return row and Seen(MeteringPoint(*row), None)
     row = await (await conn.execute(_FIND_OF_CONSUMER, (code, consumer))).fetchone()
-    if row is None:
-        return None
+    return row and _seen(row)
+
+
+async def find_many(conn: psycopg.AsyncConnection[Any], codes: Sequence[str], consumer: str | None) -> dict[str, Seen]:
+    """The same for many points, by code: as many questions as for one. What may not be seen is not there."""
+    if consumer is None:
+        rows = await (await conn.execute(_FIND_MANY, (list(codes),))).fetchall()
+        return {row[0]: Seen(MeteringPoint(*row), None) for row in rows}
+    rows = await (await conn.execute(_FIND_MANY_OF_CONSUMER, (list(codes), consumer))).fetchall()
+    return {row[0]: _seen(row) for row in rows}
+
+
+def _seen(row: Sequence[Any]) -> Seen:
     *point, since, until = row
     return Seen(MeteringPoint(*point), _merged(list(zip(since, until, strict=True))))
 

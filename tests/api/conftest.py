@@ -18,8 +18,10 @@ from api.context import ApiSettings, Knowledge, ModelFacts
 from ingest.delivery import Contact, Delivery
 from ingest.intake import Intake
 from ingest.model import Reading, RegisterSpec, Source
-from storage.database import Database
+from storage.database import Database, DatabaseSettings, open_database
 from storage.readings import PostgresStore
+from storage.roles import API
+from tests.storage.as_role import as_role
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 
@@ -131,18 +133,27 @@ def knowledge() -> Knowledge:
 
 
 def parse_own(topic: str, payload: bytes, received_at: datetime) -> Delivery:
-    """Messages of a meter and the value of 1.8.0, after a topic that ends in the gateway."""
-    serial, value = payload.decode().split()
-    reading = Reading(serial, "1.8.0", received_at, Decimal(value))
+    """Messages of a meter, a channel, its value and when that was, after a topic that ends in the gateway."""
+    serial, channel, value, at = payload.decode().split()
+    reading = Reading(serial, channel, datetime.fromisoformat(at), Decimal(value))
     return Delivery(f"mqtt:{topic}", [reading], gateway=topic.rsplit("/", 1)[1], raw=payload)
 
 
 @pytest.fixture
-async def house(database: Database, settings: ApiSettings, knowledge: Knowledge) -> AsyncIterator[House]:
+async def served(database: Database, database_settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """The migrated database as the API's own role sees it: it may no more than docs/security.md says."""
+    async with open_database(as_role(database_settings, API)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def house(
+    database: Database, served: Database, settings: ApiSettings, knowledge: Knowledge
+) -> AsyncIterator[House]:
     """The furnished house, served on a free loopback port."""
     await furnish(database)
-    intake = Intake(PostgresStore(database))
-    app = create_app(database, intake, settings=settings, knowledge=knowledge)
+    intake = Intake(PostgresStore(served))
+    app = create_app(served, intake, settings=settings, knowledge=knowledge)
     async with (
         serving(app, "127.0.0.1", 0) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,

@@ -97,4 +97,6 @@ async def _fill(intake: Intake) -> None:
     await intake.accept(Delivery("test", readings))
     unknown = daily("M-99", "1.8.0", "1", "1", 3)
     bad = Reject("malformed", "it is no JSON", b"\xff{")
-    await intake.accept(Delivery("mqtt:amr/gw-7", unknown, rejects=[bad], raw=b"M-99 1", gateway="gw-7"))
+    await intake.accept(
+        Delivery("mqtt:amr/gw-7", unknown, rejects=[bad], raw=b"M-99 1.8.0 1 2026-01-01T00:00:00+00:00", gateway="gw-7")
+    )

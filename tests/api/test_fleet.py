@@ -102,8 +102,8 @@ async def test_every_mistake_of_a_file_is_named(house: House) -> None:
     answer = await apply(house, wrong)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert [(one["field"], one["value"]) for one in answer.json()["errors"]] == [
-        ("point flat-4: zone", "'Europe/Atlantis'"),
-        ("meter M-4: model", "'sdm6300'"),
+        ("point flat-4: zone", "Europe/Atlantis"),
+        ("meter M-4: model", "sdm6300"),
     ]
     assert "did you mean 'sdm630'?" in answer.json()["errors"][1]["message"]
     assert answer.json()["errors"][1]["message"].startswith("line 5: ")

@@ -10,15 +10,17 @@ from tests.api import conftest
 from tests.api.conftest import House
 
 
-async def say(house: House, serial: str, value: str, minute: int = 0, topic: str = "amr/gw-7") -> None:
-    """A message of a gateway, as the subscriber would bring it."""
-    received_at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=60 - minute)
-    await house.intake.accept(conftest.parse_own(topic, f"{serial} {value}".encode(), received_at))
+async def say(house: House, serial: str, value: str, minute: int = 0, channel: str = "1.8.0") -> None:
+    """A message of gateway gw-7, as the subscriber would bring it."""
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=60 - minute)
+    await house.intake.accept(
+        conftest.parse_own("amr/gw-7", f"{serial} {channel} {value} {at.isoformat()}".encode(), at)
+    )
 
 
 async def test_pieces_are_listed_shown_replayed_and_dropped(house: House) -> None:
     for minute in range(3):
-        await say(house, "M-7", str(100 + minute), minute)
+        await say(house, "M-7", f"100.{minute}", minute)
     await house.intake.accept(Delivery("mqtt:amr/x", rejects=[Reject("malformed", "no JSON", b"\xffbad \x1b[31m")]))
     page = (await house.get("/quarantine", "egor", limit=2)).json()
     rest = (await house.get("/quarantine", "egor", limit=2, cursor=page["next"])).json()
@@ -61,10 +63,10 @@ async def test_a_choice_is_said_and_never_everything_by_accident(house: House) -
 
 async def test_an_unknown_meter_is_adopted_with_what_it_said(house: House) -> None:
     for minute in range(3):
-        await say(house, "M-7", str(100 + minute), minute)
+        await say(house, "M-7", f"100.{minute}", minute)
     [stranger] = (await house.get("/unknown-meters", "egor")).json()["items"]
     assert (stranger["meter"], stranger["known"], stranger["gateways"]) == ("M-7", False, ["gw-7"])
-    assert [(one["channel"], one["value"]) for one in stranger["values"]] == [("1.8.0", "102")]
+    assert [(one["channel"], one["value"]) for one in stranger["values"]] == [("1.8.0", "100.2")]
     wrong = await house.post("/unknown-meters/M-7/adopt", "egor", {"point": "empty", "model": "nothing"})
     assert (wrong.status_code, "is not in the catalogue" in wrong.json()["detail"]) == (422, True)
     nowhere = await house.post("/unknown-meters/M-7/adopt", "egor", {"point": "nowhere", "model": "sdm630"})
@@ -81,12 +83,12 @@ async def test_an_unknown_meter_is_adopted_with_what_it_said(house: House) -> No
         None,
     )
     latest = (await house.get("/points/empty/readings/latest", "boris")).json()
-    assert [one["value"] for one in latest["items"]] == ["102"]
+    assert [one["value"] for one in latest["items"]] == ["100.2"]
     assert (await house.get("/unknown-meters", "egor")).json()["items"] == []
 
 
 async def test_a_foreign_meter_is_listed_with_its_owner(house: House) -> None:
-    await say(house, "M-3", "5", topic="amr/gw-7")
+    await say(house, "M-3", "5", channel="1.8.1")
     [stranger] = (await house.get("/unknown-meters", "egor", kind="foreign")).json()["items"]
     assert (stranger["meter"], stranger["known"], stranger["owner"], stranger["gateways"]) == (
         "M-3",
