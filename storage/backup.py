@@ -30,6 +30,11 @@ from storage.postgres_binaries import find_binaries
 _SYSTEM = ("/usr/lib/postgresql", "/usr")
 """Where distributions keep the programs of every version: Debian's <version>/bin, Red Hat's pgsql-<version>/bin."""
 
+NEWEST = 30
+"""No version of PostgreSQL beyond this is looked for."""
+
+_UNKNOWN_SETTING = "SET transaction_timeout = 0"
+
 _MAJOR = "SELECT current_setting('server_version_num')::int / 10000"
 _USED = "SELECT to_regclass('migration') IS NOT NULL"
 
@@ -87,19 +92,44 @@ async def restore(database: Database, file: Path, policy: StoragePolicy) -> list
             "the database is in use already, and a restore fills an empty one; make a new one with `createdb` and name "
             "it in AMR_DATABASE_URL, or for an embedded one name a new folder in AMR_DATA"
         )
-    program = await asyncio.to_thread(_program, "pg_restore", major)
-    listed = await _listed(program, file)
+    program, listed = await _reader(file, major)
     hypertables = re.search(r"\bEXTENSION - timescaledb\b", listed) is not None
     if hypertables:
         await _expect_timescale(database)
-    where, environment = _connection(database)
-    await _run([program, "--exit-on-error", "--no-owner", where, str(file)], environment)
+    await _pour(database, program, file)
     async with database.own_connection() as conn:
         if hypertables:
             await _tell(conn, "post")
         await conn.execute("ANALYZE")
     applied = await migrate(database, policy)
     return [f"restored {file}", *(f"migrated: {name}" for name in applied)]
+
+
+async def _reader(file: Path, major: int) -> tuple[str, str]:
+    """The pg_restore that can read the file, and its table of contents: of the server's version, or of a newer one.
+
+    A file of the embedded PostgreSQL is newer than most servers it moves to.
+    """
+    newer = [version for version in range(major + 1, NEWEST + 1) if next(_candidates("pg_restore", version), None)]
+    refused: Misconfigured | None = None
+    for version in (major, *newer):
+        try:
+            program = await asyncio.to_thread(_program, "pg_restore", version)
+            return program, await _listed(program, file)
+        except Misconfigured as e:
+            refused = refused or e
+    assert refused is not None
+    raise refused
+
+
+async def _pour(database: Database, program: str, file: Path) -> None:
+    """Run pg_restore; nothing may fail but a newer one's wish for a setting that servers before 17 do not know."""
+    where, environment = _connection(database)
+    try:
+        await _run([program, "--no-owner", where, str(file)], environment)
+    except Misconfigured as e:
+        if _UNKNOWN_SETTING not in str(e) or "errors ignored on restore: 1\n" not in f"{e}\n":
+            raise
 
 
 async def _expect_timescale(database: Database) -> None:

@@ -139,10 +139,41 @@ async def test_a_backup_comes_back_row_by_row_and_the_service_goes_on(server_dsn
             assert thinned.removed > 0
 
 
+async def test_an_embedded_database_moves_to_a_server(server_dsn: str, data: Path, tmp_path: Path) -> None:
+    """Also to an older PostgreSQL, and there to TimescaleDB's tables if it has them."""
+    file = tmp_path / "amr.dump"
+    async with open_database(DatabaseSettings(None, data)) as database:
+        await lived_in(database)
+        await backup.backup(database, file)
+        before = await everything(database)
+    async with new_databases(server_dsn, 1) as [new], open_database(settings(server_dsn, new)) as database:
+        assert await restore(database, file, StoragePolicy(timescale=False)) == [f"restored {file}"]
+        assert await everything(database) == before
+        await migrate(database)
+        assert (await everything(database))["reading"] == before["reading"]
+        async with database.connection() as conn:
+            chunks = await timescale.chunks(conn, "reading")
+            assert (chunks is None) is (await timescale.extension(conn) is None)
+
+
+async def test_a_restore_that_fails_on_the_way_says_so(server_dsn: str, tmp_path: Path) -> None:
+    async with new_databases(server_dsn, 2) as names:
+        for name in names:
+            async with await psycopg.AsyncConnection.connect(make_conninfo(server_dsn, dbname=name)) as conn:
+                await conn.execute("CREATE TABLE stands_in_the_way (n int)")
+        async with open_database(settings(server_dsn, names[0])) as database:
+            await backup.backup(database, tmp_path / "amr.dump")
+        async with open_database(settings(server_dsn, names[1])) as database:
+            with pytest.raises(Misconfigured, match=r'(?s)pg_restore failed: .*"stands_in_the_way" already exists'):
+                await restore(database, tmp_path / "amr.dump", POLICY)
+
+
 async def test_the_extension_and_its_version_are_told(
-    found: timescale.Extension, database: Database, tmp_path: Path
+    found: timescale.Extension, server_dsn: str, tmp_path: Path
 ) -> None:
-    said = await backup.backup(database, tmp_path / "amr.dump")
+    async with new_databases(server_dsn, 1) as [name], open_database(settings(server_dsn, name)) as database:
+        await migrate(database)
+        said = await backup.backup(database, tmp_path / "amr.dump")
     assert said[1] == f"it needs TimescaleDB {found.version}, exactly this version, to be restored"
 
 
