@@ -117,7 +117,9 @@ async def _answering(built: House) -> None:
 
 
 async def _settle(built: House, senders: list[Concentrator], tasks: list[asyncio.Task[None]]) -> list[str]:
-    """Nothing is disturbed any more: everything that is held anywhere must come in."""
+    """Nothing is disturbed any more, and no meter answers: everything that is held anywhere must come in."""
+    for name in built.street.addresses():
+        built.proxies[name].cut()
     done, late = await asyncio.wait(tasks, timeout=SETTLE)
     for task in done:
         task.result()
@@ -202,6 +204,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long to disturb, at most 10")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--scale", type=float, default=1.0, help="less metering for a small or busy machine: 0.2, say")
+    parser.add_argument("--every", type=float, default=2.3, help="seconds between two faults")
     parser.add_argument("--plant", choices=["no-fsync", "early-ack"], help="a defect the soak must find")
     parser.add_argument("--logs", help="folder to leave the processes' logs in")
     given = parser.parse_args()
@@ -209,7 +213,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # everything is ended and removed then too
     seconds = min(given.minutes, 10.0) * 60
     print(f"seed {given.seed}", flush=True)
-    result = uvloop.run(soak(seconds, given.seed, plant=given.plant))
+    result = uvloop.run(soak(seconds, given.seed, Size().scaled(given.scale), every=given.every, plant=given.plant))
     show(result, seconds)
     if given.logs:
         keep_logs(result, given.logs)

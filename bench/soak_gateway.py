@@ -22,8 +22,9 @@ from simulators.mqtt import readings_of, topic_of
 log = logging.getLogger(__name__)
 
 AGAIN = 6.0
-"""Seconds without a confirmation after which a message is sent again."""
+"""Seconds without a confirmation after which a message is sent again; twice as long after each time."""
 
+LONGEST = 30.0
 MOST_UNDERWAY = 60
 """Messages that wait for their confirmation at the broker; the others wait here."""
 
@@ -43,7 +44,7 @@ class Concentrator:
         self.confirmed = 0
         self._meters = meters
         self._every = every
-        self._held: dict[str, tuple[bytes, float]] = {}
+        self._held: dict[str, tuple[bytes, float, float]] = {}  # payload, when to send it, the pause after that
         self._number = 0
         self._loop = asyncio.get_running_loop()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"soak-{name}", clean_session=True)
@@ -79,16 +80,16 @@ class Concentrator:
             self.sent[one["meter"], one["channel"], instant] = Decimal(one["value"])
         self._number += 1
         name = f"{self.name}-{self._number}-{at.timestamp():.0f}"
-        self._held[name] = json.dumps({"id": name, "readings": readings}).encode(), 0.0
+        self._held[name] = json.dumps({"id": name, "readings": readings}).encode(), 0.0, AGAIN
 
     def _send(self) -> None:
         if not self._client.is_connected():
             return
         now = self._loop.time()
-        for name, (payload, sent_at) in list(self._held.items())[:MOST_UNDERWAY]:
-            if now - sent_at > AGAIN:
+        for name, (payload, due, pause) in list(self._held.items())[:MOST_UNDERWAY]:
+            if now >= due:
                 self._client.publish(topic_of(self.name), payload, qos=1)
-                self._held[name] = payload, now
+                self._held[name] = payload, now + pause, min(2 * pause, LONGEST)
 
     def _forget(self, ids: Sequence[str]) -> None:
         for name in ids:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +47,10 @@ class Size:
     meters: int = 24
     gateways: int = 5
     pushed: int = 28
+
+    def scaled(self, share: float) -> Size:
+        """As many lines and gateways, with a share of the meters."""
+        return replace(self, meters=max(1, int(self.meters * share)), pushed=max(1, int(self.pushed * share)))
 
     def street(self) -> str:
         """The street's file. Starts far apart, so that no meter's value can be another's."""

@@ -170,6 +170,8 @@ def _is_cancelled() -> bool:
 
 def _judged(at: datetime, outcome: Outcome) -> _Result:
     """A poll of which at least one reading was kept is an answer."""
+    if outcome.kept:
+        return _Result(read_at=at, detail="read while the database was away; stored as soon as it is back")
     refused = [verdict for verdict in outcome.verdicts if verdict.fate is Fate.QUARANTINED]
     kept = len(outcome.verdicts) - len(refused)
     if not kept:
