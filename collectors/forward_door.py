@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from collectors.forward_payload import item_of
 from collectors.spool import Spool, SpoolFailed
-from ingest.delivery import Delivery, Fate, Outcome, Verdict
+from ingest.delivery import Delivery, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,6 @@ CAPACITY = 20_000
 """Deliveries that wait in memory for the disk."""
 
 _TOGETHER = 1000
-_KEPT = Verdict(Fate.STORED)
 
 
 class DiskDoor:
@@ -84,4 +83,4 @@ class DiskDoor:
         for (delivery, done), item, number in zip(taken, items, ids, strict=True):
             self._tell(number, item.body)
             if done is not None and not done.done():
-                done.set_result(Outcome([_KEPT] * len(delivery.readings), len(delivery.rejects)))
+                done.set_result(Outcome(rejected=len(delivery.rejects), stored=False, kept=True))
