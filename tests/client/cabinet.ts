@@ -1,5 +1,6 @@
 // A cabinet as its developers would begin it: types from the contract, one client, every question of the first page.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 
 import createClient from "openapi-fetch";
 
@@ -39,7 +40,7 @@ async function statistics(code: string): Promise<void> {
 
 async function typeIn(code: string, value: string, takenAt: Date, confirm: boolean) {
   return cabinet.POST("/api/v1/points/{code}/readings", {
-    params: { path: { code }, header: { "Idempotency-Key": crypto.randomUUID() } },
+    params: { path: { code }, header: { "Idempotency-Key": randomUUID() } },
     body: { taken_at: takenAt.toISOString(), values: { "1.8.0": value }, confirm },
     headers: { "Accept-Language": "ru" },
   });
