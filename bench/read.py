@@ -13,8 +13,11 @@ import gc
 import random
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
+import psycopg
 import uvloop
+from psycopg import sql
 
 from bench.figure import Figure, quantile, record
 from bench.fleet import make_fleet
@@ -29,7 +32,7 @@ _POLLED = "instants with their microseconds, up to two seconds late"
 _EVEN = "as load profiles and gateways on the clock give them"
 _EVENLY = (
     "CREATE TABLE bench_even (LIKE reading INCLUDING INDEXES)",
-    "SELECT public.create_hypertable('bench_even', public.by_range('taken_at', interval '60 days'),"
+    "SELECT {ts}.create_hypertable('bench_even', {ts}.by_range('taken_at', interval '60 days'),"
     " create_default_indexes => false)",
     "ALTER TABLE bench_even SET (timescaledb.enable_columnstore,"
     " timescaledb.segmentby = 'register_id, source', timescaledb.orderby = 'taken_at')",
@@ -80,7 +83,14 @@ async def compress(place: Place, until: datetime) -> None:
         for table in timescale.HISTORY:
             for chunk in await timescale.chunks(conn, table) or ():
                 if not chunk.compressed and chunk.end <= until:
-                    await conn.execute(f"CALL public.convert_to_columnstore('{chunk.name}')".encode())
+                    await to_columnstore(conn, chunk)
+
+
+async def to_columnstore(conn: psycopg.AsyncConnection[Any], chunk: timescale.Chunk) -> None:
+    found = await timescale.extension(conn)
+    assert found
+    call = "CALL {ts}.convert_to_columnstore({name}::regclass)"
+    await conn.execute(timescale.qualified(call, found, name=sql.Literal(chunk.name)))
 
 
 async def measure(place: Place, loaded: Loaded, asked: Asked) -> None:
@@ -122,10 +132,13 @@ async def evenly(place: Place) -> float:
     """Bytes a reading of one old chunk, compressed once more with its instants at the full half-hours."""
     async with place.database.own_connection() as conn:
         old = [chunk for chunk in await timescale.chunks(conn, "reading") or () if chunk.compressed]
+        found = await timescale.extension(conn)
+        assert found
         for statement in _EVENLY:
-            await conn.execute(statement.format(chunk=old[len(old) // 2].name).encode())
+            chunk_name = sql.SQL(old[len(old) // 2].name)
+            await conn.execute(timescale.qualified(statement, found, chunk=chunk_name))
         for chunk in await timescale.chunks(conn, "bench_even") or ():
-            await conn.execute(f"CALL public.convert_to_columnstore('{chunk.name}')".encode())
+            await to_columnstore(conn, chunk)
         sizes = await timescale.sizes(conn, "bench_even")
         await conn.execute("DROP TABLE bench_even")
     assert sizes is not None
