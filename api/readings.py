@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -81,13 +83,15 @@ async def list_readings(code: str, query: Annotated[ReadingsQuery, Query()], her
 async def get_latest(code: str, here: Here, caller: Asking) -> Response:
     """For each channel the newest reading that counts, and beside it the newest of every other source."""
     async with here.look() as conn:
-        return json_answer(await latest_json(conn, caller, code, here.settings.policy))
+        seen = await see(conn, caller, code)
+        counted = await latest_of(conn, code, everything(seen), here.settings.policy)
+    return json_answer(counted_json(seen, counted, caller), headers=_last_modified(counted))
 
 
-async def latest_json(conn: Any, caller: Caller, code: str, policy: Policy) -> dict[str, object]:
-    """The last readings of a point, as far as the caller may see them."""
-    seen = await see(conn, caller, code)
-    return counted_json(seen, await latest_of(conn, code, everything(seen), policy), caller)
+def _last_modified(counted: list[Counted]) -> dict[str, str]:
+    """When the newest of them came in; a change of judgement alone changes the ETag only."""
+    came = [one.received_at for item in counted for one in (item.reading, *item.others)]
+    return {"Last-Modified": format_datetime(max(came).astimezone(UTC), usegmt=True)} if came else {}
 
 
 def counted_json(seen: Seen, counted: list[Counted], caller: Caller) -> dict[str, object]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
 import pytest
 
 from api.context import ApiSettings
@@ -30,6 +33,18 @@ async def test_anything_new_changes_the_tag(house: House) -> None:
     await house.post("/points/flat-2/readings", "vera", {"taken_at": START.isoformat(), "values": {"1.8.2": 5}})
     tags.add((await house.client.get(ADDRESS, headers=bearer("olga"))).headers["etag"])
     assert len(tags) == 4
+
+
+async def test_the_latest_readings_say_when_they_came(house: House) -> None:
+    address = "/api/v1/points/flat-2/readings/latest"
+    assert "last-modified" not in (await house.client.get(address, headers=bearer("olga"))).headers
+    await house.store(*daily("M-2", "1.8.1", "1", "1", 3))
+    answer = await house.client.get(address, headers=bearer("olga"))
+    came = datetime.fromisoformat(answer.json()["items"][0]["received_at"])
+    assert parsedate_to_datetime(answer.headers["last-modified"]) == came.replace(microsecond=0)
+    known = {**bearer("olga"), "If-None-Match": answer.headers["etag"]}
+    again = await house.client.get(address, headers=known)
+    assert (again.status_code, again.headers["last-modified"]) == (304, answer.headers["last-modified"])
 
 
 async def test_errors_have_no_tag(house: House) -> None:
