@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from ingest.errors import Misconfigured
-from storage import timescale_layout
+from storage import roles, timescale_layout
 from storage.database import Database
 from storage.policy import StoragePolicy
 
@@ -57,10 +57,13 @@ def shipped() -> list[Migration]:
 async def migrate(database: Database, policy: StoragePolicy | None = None) -> list[str]:
     """Bring the schema up to this version; gives the names of what was applied, oldest first.
 
-    Afterwards the history is laid out as the policy says (see `storage.timescale_layout.adapt`), whatever was applied.
+    Afterwards the roles are granted what is theirs (`storage.roles`), and the history is laid out as the policy says
+    (`storage.timescale_layout.adapt`), whatever was applied.
     Raises Misconfigured when an applied file was changed since, or the database is newer than the code.
     """
     applied = await apply(database, shipped())
+    async with database.connection() as conn:
+        await roles.grant(conn)
     for said in await timescale_layout.adapt(database, policy or StoragePolicy(), largest=timescale_layout.SMALL):
         _log.info("storage: %s", said)
     return applied
