@@ -64,8 +64,12 @@ class Spool:
         self._alert = False
 
     async def open(self) -> None:
-        """Create or recover the file. Raises SpoolFailed."""
-        await self._call(self._file.open)
+        """Create or recover the file. One that cannot be opened now (a full disk) is tried again by each call."""
+        try:
+            await self._call(self._file.open)
+        except SpoolFailed as error:
+            log.error("nothing can be kept on disk for now: %s", error)
+            return
         await self._look()
 
     async def close(self) -> None:

@@ -61,15 +61,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     _fsync_folder(path.parent)
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    conn.execute("PRAGMA journal_mode=WAL")
-    conn.execute("PRAGMA synchronous=FULL")
-    conn.execute("PRAGMA fullfsync=ON")  # macOS: past the cache of the disk; others do so anyway
-    conn.execute("PRAGMA temp_store=MEMORY")
-    found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
+    try:
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute("PRAGMA synchronous=FULL")
+        conn.execute("PRAGMA fullfsync=ON")  # macOS: past the cache of the disk; others do so anyway
+        conn.execute("PRAGMA temp_store=MEMORY")
+        found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"quick_check says {found}")
+        conn.executescript(_SCHEMA)
+    except BaseException:
         conn.close()
-        raise sqlite3.DatabaseError(f"quick_check says {found}")
-    conn.executescript(_SCHEMA)
+        raise
     return conn
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.spool import Item, Spool, SpoolFull
+from collectors.spool import Item, Spool, SpoolFailed, SpoolFull
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -237,6 +238,29 @@ async def test_a_full_disk_is_told_as_such_and_takes_again_when_there_is_room(sm
         again = await fill(spool)
         assert len(again) >= len(ids) > 5
         assert again[0] > ids[-1]
+
+
+def occupy(filler: Path) -> None:
+    """Take all the room there is."""
+    with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+async def test_a_disk_that_is_full_at_the_start_stops_nobody_and_is_used_when_it_has_room(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Spool(small_disk / "spool.sqlite") as spool:
+        await spool.put([Item(b"one")])
+    filler = small_disk / "filler"
+    occupy(filler)
+    async with Spool(small_disk / "spool.sqlite") as spool:
+        with pytest.raises(SpoolFailed):
+            await spool.put([Item(b"." * 50_000)])
+        filler.unlink()
+        await spool.put([Item(b"two")])
+        assert await bodies(spool) == [b"one", b"two"]
+    assert "nothing can be kept on disk for now" in caplog.text
 
 
 async def test_a_full_spool_keeps_the_boundaries_of_each_day_and_register_longest(spool: Spool) -> None:
