@@ -38,7 +38,7 @@ class CollectorSettings(BaseSettings):
     )
     mqtt_ca: Path | None = Field(default=None, description="CA the broker's certificate must be of; none: the system's")
     mqtt_certificate: Path | None = Field(default=None, description="Client certificate for the broker")
-    mqtt_key: Path | None = Field(default=None, description="Its key")
+    mqtt_key: Path | None = Field(default=None, description="Key of that client certificate")
     forward: SecretStr | None = Field(
         default=None,
         description="Broker of the central ingest that what is polled here is forwarded to; none: store it",
