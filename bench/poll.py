@@ -4,7 +4,7 @@
 
 The collector is the real one (lines, schedule, plans, decoding, deliveries) with a door that only counts, then the real
 door before PostgreSQL. The simulator is another process, so CPU a poll is the collector's alone; polls a second also
-depend on how fast the simulator answers. About 90 seconds; loopback only.
+depend on how fast the simulator answers. About four minutes; loopback only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import uvloop
 
+from bench import poll_line
 from bench.figure import Figure, record
 from bench.place import Options, open_place
 from bench.poll_bare import Spent, bare
@@ -257,7 +258,7 @@ async def _count(database: Database) -> int:
     return int(row[0])
 
 
-PARTS = ("efficiency", "idle", "stored")
+PARTS = ("efficiency", "idle", "stored", "line")
 
 
 async def run(seconds: float = 4.0, only: Sequence[str] = PARTS) -> None:
@@ -272,6 +273,8 @@ async def run(seconds: float = 4.0, only: Sequence[str] = PARTS) -> None:
         if "stored" in only:
             await stored(port, "one counter and power", ("1.8.0",), 5000, 2 * seconds)
             await stored(port, "ten values", ENERGIES + MOMENTARY, 5000, 2 * seconds)
+    if "line" in only:
+        await poll_line.run(max(4, int(1.5 * seconds)))
 
 
 def main() -> None:
