@@ -25,25 +25,30 @@ from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 
 import api.cli_alive
 import api.cli_export
 import api.cli_import
 import api.cli_settings
 import collectors.cli
+import collectors.cli_words
 import collectors.format_cli
 import simulators.cli
 import storage.cli
 import storage.cli_audit
+import storage.cli_events
 import storage.cli_gaps
 import storage.cli_reliability
 import storage.cli_requests
 import storage.cli_status
 import storage.cli_strangers
+import storage.cli_words
 import storage.quarantine_cli
 import storage.storage_cli
 from api.app import create_app
 from api.cli import serving
+from api.cli_plain import PlainText
 from api.context import Knowledge, ModelFacts
 from api.metrics_page import monitored
 from api.settings import HttpSettings
@@ -66,7 +71,7 @@ from ingest.csv_file import deliveries
 from ingest.delivery import Fate
 from ingest.errors import AmrError, Misconfigured
 from ingest.intake import Intake
-from ingest.log_format import JsonFormatter
+from ingest.log_format import ConsoleFormatter, JsonFormatter
 from ingest.model import Line, PolledLine, Quality
 from ingest.refuge import SparedIntake
 from simulators.clock import Clock
@@ -98,8 +103,8 @@ if TYPE_CHECKING:
     from simulators.broker import EmbeddedBroker
 
 log = logging.getLogger("amr")
-out = Console()
-err = Console(stderr=True)
+out = Console(markup=False, emoji=False)
+err = Console(markup=False, emoji=False, stderr=True)
 
 
 def _data_folder() -> Path:
@@ -165,6 +170,9 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
         return open_desk(self)
 
 
+for _console in (out, err, storage.cli_words.console, collectors.cli_words.console, collectors.cli_words.errors):
+    _console.push_render_hook(PlainText())
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -175,6 +183,7 @@ app.add_typer(storage.cli.fleet, name="fleet")
 app.add_typer(storage.cli.token, name="token")
 app.command("audit")(storage.cli_audit.audit)
 app.command("status")(storage.cli_status.status)
+app.command("events")(storage.cli_events.events)
 app.command("alive")(api.cli_alive.alive)
 app.command("settings")(api.cli_settings.settings_verb)
 app.add_typer(storage.storage_cli.storage, name="storage")
@@ -206,16 +215,14 @@ def _settle(context: typer.Context) -> None:
 
 def _start_log(level: str, form: str) -> None:
     """On a terminal for eyes; elsewhere one plain line a record, for journald and files, or JSON for machines."""
-    if form == "json":
-        handler = logging.StreamHandler()
-        handler.setFormatter(JsonFormatter())
-        logging.basicConfig(level=level, handlers=[handler])
-    elif err.is_terminal:
+    if form == "console" and err.is_terminal:
         logging.basicConfig(
             level=level, format="%(name)s: %(message)s", handlers=[RichHandler(console=err, show_path=False)]
         )
     else:
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+        logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
@@ -317,10 +324,10 @@ async def sparing(settings: Settings, home: Home, database: Database, intake: In
                     log.error("the spool was not drained: %r", end)
 
 
-STOP = 7.0
+STOP = 5.0
 """Seconds after which a stopping process ends whatever hangs."""
 
-FINISH = 3.0
+FINISH = 2.0
 """Seconds of them a door may take to commit what it holds."""
 
 
@@ -656,7 +663,7 @@ def _table(glances: Sequence[Glance]) -> Table:
     now = datetime.now(UTC)
     for one in glances:
         age = "" if one.taken_at is None else str(timedelta(seconds=int((now - one.taken_at).total_seconds())))
-        silent = f"[red]{one.failure}[/]" if one.failure else ""
+        silent = Text(one.failure, "red") if one.failure else ""
         table.add_row(
             one.point,
             one.meter or "no meter",

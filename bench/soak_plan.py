@@ -70,7 +70,7 @@ def _fault(chance: random.Random, at: float, lines: int) -> Fault:
     if kind in ("kill -9", "SIGTERM", "SIGSTOP"):
         target = chance.choice(PARTS)
     elif kind == "power cut":
-        target, length, value = "collector-database", chance.uniform(3.0, 7.0), chance.uniform(5.0, 12.0)
+        target, length, value = "collector-database", chance.uniform(11.0, 16.0), chance.uniform(5.0, 12.0)
     elif kind.startswith("network"):
         target = chance.choice([*LINKS, *(f"line-{n}" for n in range(lines))])
         length = chance.choice((0.5, 2.0, 6.0, 12.0)) * chance.uniform(0.7, 1.3)

@@ -10,7 +10,7 @@ from collectors.probe import warn_if_too_small
 from collectors.subscriber import Door, Subscriber
 from ingest.errors import Misconfigured
 
-GRACE = 4.0
+GRACE = 2.0
 """Seconds a stopping process waits for what is in hand to be committed; what is not then is left to the broker."""
 
 
