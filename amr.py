@@ -223,7 +223,8 @@ def _start_log(level: str, form: str) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
         logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("uvicorn", "httpx", "httpcore"):  # httpx tells whole addresses, and a webhook's is a secret
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _read_settings() -> Settings:

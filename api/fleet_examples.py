@@ -29,6 +29,7 @@ _METER = {
     "address": "7",
     "gateway": None,
     "period": "30m",
+    "verified_until": "2031-05-01",
     "point": "flat-12",
     "contact": {"state": "waiting"},
 }
@@ -185,6 +186,19 @@ ANSWERS: Mapping[str, Any] = {
                 "state": {"lines": 3, "intake": {"rows": 0, "oldest": 0.0}},
             }
         ],
+    },
+    "listFleetEvents": {
+        "items": [
+            {
+                "number": 71,
+                "at": "2026-03-20T15:30:01+00:00",
+                "kind": "swapped_meter",
+                "point": "flat-12",
+                "meter": "SDM630-0001",
+                "detail": {"stored": "SDM630-0001", "message": "the meter says it is SDM630-0777"},
+            }
+        ],
+        "next": None,
     },
     "getCompleteness": {"point": "flat-12", "items": [_DAY]},
 }

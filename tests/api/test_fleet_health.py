@@ -46,3 +46,18 @@ async def test_it_is_nobody_elses_business(house: House, path: str, who: str) ->
 async def test_a_year_is_the_most(house: House) -> None:
     answer = await house.get("/points/flat-1/completeness", "egor", **{"from": "2020-01-01", "to": "2026-01-01"})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_days")
+
+
+async def test_events_of_the_fleet_come_in_pages_and_by_kind(house: House) -> None:
+    async with house.database.connection() as conn:
+        await conn.execute(
+            "INSERT INTO event (kind, meter_id, detail) SELECT kind, m.id, '{\"a\": 1}'"
+            " FROM unnest(ARRAY['exchange', 'swapped_meter', 'exchange']) AS kind, meter m WHERE serial = 'M-1'"
+        )
+    first = (await house.get("/fleet/events", "egor", limit=2)).json()
+    rest = (await house.get("/fleet/events", "egor", limit=2, cursor=first["next"])).json()
+    assert [one["kind"] for one in (*first["items"], *rest["items"])] == ["exchange", "swapped_meter", "exchange"]
+    assert rest["next"] is None
+    swapped = (await house.get("/fleet/events", "egor", kind="swapped_meter", meter="M-1")).json()["items"]
+    assert [(one["meter"], one["detail"]) for one in swapped] == [("M-1", {"a": 1})]
+    assert (await house.get("/fleet/events", "boris")).status_code == 403

@@ -53,6 +53,7 @@ OPERATIONS = {
     "getPhoto": ("get", "/api/v1/points/{code}/photos/{number}"),
     "putPoint": ("put", "/api/v1/points/{code}"),
     "listModels": ("get", "/api/v1/models"),
+    "listFleetEvents": ("get", "/api/v1/fleet/events"),
     "getFleetHealth": ("get", "/api/v1/fleet/health"),
     "getCompleteness": ("get", "/api/v1/points/{code}/completeness"),
     "getModel": ("get", "/api/v1/models/{name}"),

@@ -1,0 +1,43 @@
+"""What happened to the fleet: exchanges, swapped meters, changed files, a quarantine that fills up. Newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+_FIND = """
+SELECT e.id, e.at, e.kind, p.code, m.serial, e.detail FROM event e
+LEFT JOIN point p ON p.id = e.point_id LEFT JOIN meter m ON m.id = e.meter_id
+WHERE e.id < %(before)s AND (%(kind)s::text IS NULL OR e.kind = %(kind)s)
+  AND (%(meter)s::text IS NULL OR m.serial = %(meter)s)
+ORDER BY e.id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `kind` is a stable code; point and meter where it concerns one; passwords in `detail` are stars."""
+
+    number: int
+    at: datetime
+    kind: str
+    point: str | None
+    meter: str | None
+    detail: Mapping[str, Any]
+
+
+async def find(
+    conn: psycopg.AsyncConnection[Any],
+    *,
+    before: int = 2**62,
+    kind: str | None = None,
+    meter: str | None = None,
+    limit: int = 100,
+) -> list[Event]:
+    """The newest events with a number below `before`."""
+    asked = {"before": before, "kind": kind, "meter": meter, "limit": limit}
+    return [Event(*row) for row in await (await conn.execute(_FIND, asked)).fetchall()]
