@@ -62,6 +62,7 @@ def meter_json(listed: ListedMeter) -> dict[str, object]:
         "address": meter.address,
         "gateway": meter.gateway,
         "period": show_period(meter.period),
+        "verified_until": meter.verified_until,
         "point": listed.point,
         "contact": contact_json(contact, remote, _UTC, staff=True),
     }

@@ -138,7 +138,14 @@ async def put_meter(
 ) -> Response:
     """The meter is then as it is said here. Registers are the catalogue's unless they are told."""
     wanted = Meter(
-        named("meter", serial), meter.model, meter.line, meter.address, meter.gateway, meter.period, meter.options
+        named("meter", serial),
+        meter.model,
+        meter.line,
+        meter.address,
+        meter.gateway,
+        meter.period,
+        meter.options,
+        meter.verified_until,
     )
     try:
         specs = [RegisterSpec(one.channel, one.digits, one.decimals, one.max_rate) for one in meter.registers]

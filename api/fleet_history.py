@@ -76,7 +76,14 @@ async def perform_exchange(
         raise no_model(wanted.model, models)
     registers = tuple(models.get(wanted.model or "", ()))
     new = history.Replacement(
-        wanted.meter, wanted.opening, wanted.model, registers, wanted.line, wanted.address, wanted.gateway
+        wanted.meter,
+        wanted.opening,
+        wanted.model,
+        registers,
+        wanted.line,
+        wanted.address,
+        wanted.gateway,
+        wanted.verified_until,
     )
     at = resolve(wanted.at, point.tz)
     with refusals():

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from api.export_fields import Day
 from api.fields import MOST_VALUES, Channel, Input, Shown
 from api.instants import When
 from api.validation import fault
@@ -130,6 +131,7 @@ class MeterIn(Input):
     address: Name | None = None
     gateway: Name | None = None
     period: Period = timedelta(minutes=30)
+    verified_until: Day | None = Field(None, description="last day of its verification")
     options: dict[str, Any] = Field(default_factory=dict, max_length=50)
     registers: list[RegisterIn] = Field(default_factory=list, max_length=200)
 
@@ -188,6 +190,7 @@ class ExchangeIn(Input):
     line: Name | None = None
     address: Name | None = None
     gateway: Name | None = None
+    verified_until: Day | None = Field(None, description="last day of the new meter's verification")
     ct: Ratio | None = None
     vt: Ratio | None = None
 

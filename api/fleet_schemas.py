@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import Field
@@ -67,6 +67,7 @@ class MeterSummary(Output):
     address: str | None
     gateway: str | None
     period: str = Field(description="how often it is asked", examples=["30m"])
+    verified_until: date | None = Field(description="last day of its verification; null: not told")
     point: str | None
     contact: Contact
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum, IntFlag
 from zoneinfo import ZoneInfo
@@ -245,7 +245,7 @@ class Meter:
     """A device with a serial number and a model, reached by a line with a bus address, by a gateway, or by nobody.
 
     `options` is what a session with it needs besides its address; they may hold a password and are left out of what is
-    shown of it.
+    shown of it. `verified_until` is the last day of its verification ("поверка"), None when nobody said.
     """
 
     serial: str
@@ -255,6 +255,7 @@ class Meter:
     gateway: str | None = None
     period: timedelta = timedelta(minutes=30)
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
+    verified_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from storage.fleet_stored import load
 from storage.points import Contacted
 
 _METERS = f"""
-SELECT m.serial, m.model, l.name, m.address, m.gateway, m.period, p.code,
+SELECT m.serial, m.model, l.name, m.address, m.gateway, m.period, m.verified_until, p.code,
        c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns, c.drift
 FROM meter m
 LEFT JOIN line l ON l.id = m.line_id
@@ -118,6 +118,7 @@ async def stays(conn: _Conn, code: str) -> tuple[list[Installation], list[Contra
 
 
 def _listed(row: Sequence[Any]) -> ListedMeter:
-    serial, model, line, address, gateway, period, point, *contacted = row
+    serial, model, line, address, gateway, period, verified_until, point, *contacted = row
     contact = None if contacted[0] is None else Contacted(*contacted)
-    return ListedMeter(Meter(serial, model, line, address, gateway, period), point, contact)
+    known = Meter(serial, model, line, address, gateway, period, verified_until=verified_until)
+    return ListedMeter(known, point, contact)

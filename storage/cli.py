@@ -90,8 +90,8 @@ def show_fleet(context: typer.Context) -> None:
     async def work() -> None:
         async with connection(context.obj) as conn:
             rows = await stored_fleet.show(conn)
-        headings = ("point", "name", "zone", "meter", "model", "reached by", "K", "since", "last answer", "clock")
-        table = Table(*headings, box=None)
+        names = "point", "name", "zone", "meter", "model", "reached by", "K", "since", "last answer", "clock"
+        table = Table(*names, "verified", box=None)
         for row in rows:
             table.add_row(
                 row.point or "-",
@@ -104,6 +104,7 @@ def show_fleet(context: typer.Context) -> None:
                 moment(row.since),
                 row.failure or moment(row.answered_at),
                 "" if row.drift is None else f"{row.drift.total_seconds():+.0f} s",
+                "" if row.verified_until is None else row.verified_until.isoformat(),
             )
         console.print(table)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
@@ -36,6 +36,9 @@ def exchange_meter(
     line: Annotated[str | None, typer.Option(help="Line of the new meter; left out, the old one's.")] = None,
     address: Annotated[str | None, typer.Option(help="Its address there; left out, the old one's.")] = None,
     gateway: Annotated[str | None, typer.Option(help="Gateway that delivers for it instead.")] = None,
+    verified_until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="Last day of its verification, like 2031-05-01.")
+    ] = None,
     ct: _Ct = None,
     vt: _Vt = None,
     author: Author = None,
@@ -46,7 +49,14 @@ def exchange_meter(
     if model is not None and model not in models:
         raise Misconfigured(f"model {model!r} is not in the catalogue; known are {', '.join(sorted(models))}")
     new = history.Replacement(
-        serial, values("opening", opening), model, tuple(models.get(model or "", ())), line, address, gateway
+        serial,
+        values("opening", opening),
+        model,
+        tuple(models.get(model or "", ())),
+        line,
+        address,
+        gateway,
+        _day("verified-until", verified_until),
     )
 
     async def work() -> None:
@@ -109,6 +119,13 @@ async def _instant(conn: psycopg.AsyncConnection[Any], code: str, text: str) -> 
     if code not in points:
         raise NotFound(f"there is no point {code!r}; `amr fleet show` lists them")
     return parsed("at", text, points[code].tz)
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as e:
+        raise Misconfigured(f"--{option} {text!r} is no day; write it like 2031-05-01") from e
 
 
 def ratio(option: str, text: str | None) -> Decimal | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -39,7 +39,8 @@ _Conn = psycopg.AsyncConnection[Any]
 class Replacement:
     """The meter that comes: `model` and `registers` are needed when its serial number is not stored yet.
 
-    Without a line, address or gateway of its own it takes over those of the meter that goes.
+    Without a line, address or gateway of its own it takes over those of the meter that goes. `verified_until` is
+    the last day of its verification, None: what is stored of it stays.
     """
 
     serial: str
@@ -49,6 +50,7 @@ class Replacement:
     line: str | None = None
     address: str | None = None
     gateway: str | None = None
+    verified_until: date | None = None
 
 
 async def exchange(
@@ -179,6 +181,7 @@ def _coming(new: Replacement, old: FleetMeter, fleet: Fleet) -> FleetMeter:
         raise Misconfigured(f"meter {new.serial} is not stored yet; name its model, one of the catalogue's")
     registers = known.registers if known else {spec.channel: spec for spec in new.registers}
     meter = known.meter if known else Meter(new.serial, new.model or "", period=old.meter.period)
+    meter = replace(meter, verified_until=new.verified_until or meter.verified_until)
     return FleetMeter(_reached(meter, old.meter, new, fleet), registers)
 
 

@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -46,7 +46,7 @@ ORDER BY l.name, m.serial
 _OF_GATEWAY = "SELECT serial FROM meter WHERE gateway = %s"
 _SHOWN = f"""
 SELECT p.code, p.name, p.zone, m.serial, m.model, l.name, m.address, m.gateway, i.since, i.ct * i.vt,
-       c.answered_at, c.failure, c.drift
+       c.answered_at, c.failure, c.drift, m.verified_until
 FROM meter m
 LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
 FULL JOIN point p ON p.id = i.point_id
@@ -75,6 +75,7 @@ class Shown:
     answered_at: datetime | None
     failure: str | None
     drift: timedelta | None
+    verified_until: date | None
 
 
 async def apply(

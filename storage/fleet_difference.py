@@ -151,6 +151,7 @@ def _meter(known: FleetMeter | None, before: FleetMeter | None = None) -> _Facts
         "address": meter.address,
         "gateway": meter.gateway,
         "period": show_period(meter.period),
+        "verified_until": None if meter.verified_until is None else meter.verified_until.isoformat(),
         "options": options_text(meter.options, before.meter.options if before else {}),
         **{f"register {channel}": _register(spec) for channel, spec in known.registers.items()},
     }

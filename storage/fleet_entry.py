@@ -89,6 +89,16 @@ class Entry:
         value = self._take(field)
         return None if value is ABSENT else self._instant(field, value, zone)
 
+    def day_or_none(self, field: str) -> date | None:
+        """A day without a time; None when absent."""
+        value = self._take(field)
+        if value is ABSENT:
+            return None
+        if type(value) is date and 1950 <= value.year < 2200:
+            return value
+        self.wrong(field, "write a day of the years 1950 to 2199, like 2031-05-01, without quotation marks")
+        return None
+
     def values(self, field: str) -> dict[str, Decimal]:
         """Register values by channel, like {"1.8.0" = "12345.6"}."""
         value = self._take(field)

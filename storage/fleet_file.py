@@ -2,7 +2,8 @@
 
     [[line]]          name, kind, address, options
     [[point]]         code, name, address, zone, category, official_code
-    [[meter]]         serial, model, line + address | gateway | neither (read by people), period, options, registers
+    [[meter]]         serial, model, line + address | gateway | neither (read by people), period, options, registers,
+                      verified_until
     [[installation]]  point, meter, since, until, ct, vt, opening, closing
     [[contract]]      consumer, point, since, until
 
@@ -176,6 +177,7 @@ class _Reader:
             address=entry.bus_address("address"),
             gateway=entry.text_or_none("gateway"),
             period=entry.period("period", timedelta(minutes=30)),
+            verified_until=entry.day_or_none("verified_until"),
         )
         stored = self.stored.meters.get(meter.serial)
         meter = replace(meter, options=_options(entry, stored.meter.options if stored else {}))

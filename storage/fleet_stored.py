@@ -19,7 +19,7 @@ _POINTS = (
     "ORDER BY code",
 )
 _METERS = (
-    "SELECT m.serial, m.model, l.name, m.address, m.gateway, m.period, m.options "
+    "SELECT m.serial, m.model, l.name, m.address, m.gateway, m.period, m.options, m.verified_until "
     "FROM meter m LEFT JOIN line l ON l.id = m.line_id",
     "WHERE m.serial = ANY(%(meters)s)",
     "ORDER BY m.serial",

@@ -75,6 +75,8 @@ def _meter(known: FleetMeter, models: Models) -> Iterator[tuple[str, str]]:
             yield field, _value(text)
     if meter.period != timedelta(minutes=30):
         yield "period", _value(show_period(meter.period))
+    if meter.verified_until is not None:
+        yield "verified_until", meter.verified_until.isoformat()
     if meter.options:
         yield "options", _value(meter.options)
     usual = {spec.channel: spec for spec in models.get(meter.model, ())}

@@ -28,13 +28,14 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, address = excluded.addres
 """
 _FREE_BUS = "UPDATE meter SET line_id = NULL, address = NULL, gateway = NULL WHERE serial = ANY(%s)"
 _METER = """
-INSERT INTO meter (serial, model, line_id, address, gateway, period, options)
-SELECT u.serial, u.model, l.id, u.address, u.gateway, u.period, u.options
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::interval[], %s::jsonb[])
-     AS u(serial, model, line, address, gateway, period, options)
+INSERT INTO meter (serial, model, line_id, address, gateway, period, options, verified_until)
+SELECT u.serial, u.model, l.id, u.address, u.gateway, u.period, u.options, u.verified_until
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::interval[], %s::jsonb[], %s::date[])
+     AS u(serial, model, line, address, gateway, period, options, verified_until)
 LEFT JOIN line l ON l.name = u.line
 ON CONFLICT (serial) DO UPDATE SET model = excluded.model, line_id = excluded.line_id, address = excluded.address,
-    gateway = excluded.gateway, period = excluded.period, options = excluded.options
+    gateway = excluded.gateway, period = excluded.period, options = excluded.options,
+    verified_until = excluded.verified_until
 """
 _REGISTER = """
 INSERT INTO register (meter_id, channel, digits, decimals, max_rate)
@@ -120,7 +121,7 @@ async def write_meters(conn: _Conn, meters: Sequence[FleetMeter], stored: Mappin
     """Store meters with their registers, the bus addresses of all freed first: they may have changed places."""
     await conn.execute(_FREE_BUS, ([one.meter.serial for one in meters],))
     facts = [
-        (m.serial, m.model, m.line, m.address, m.gateway, m.period, Jsonb(dict(m.options)))
+        (m.serial, m.model, m.line, m.address, m.gateway, m.period, Jsonb(dict(m.options)), m.verified_until)
         for m in (one.meter for one in meters)
     ]
     await _at_once(conn, _METER, facts)

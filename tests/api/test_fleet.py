@@ -127,8 +127,9 @@ async def test_single_things_are_changed_by_the_same_rules(house: House) -> None
     changed = (await put(house, "/lines/second", kept)).json()
     assert [one["field"] for one in changed["items"][0]["changes"]] == ["address"], "stars keep the password"
     assert "000000" not in (await house.get("/fleet", "egor")).text
-    meter = {"model": "sdm630", "line": "second", "address": "1", "period": "1h"}
+    meter = {"model": "sdm630", "line": "second", "address": "1", "period": "1h", "verified_until": "2031-05-01"}
     assert (await put(house, "/meters/M-9", meter)).json()["added"] == 1
+    assert (await house.get("/meters/M-9", "egor")).json()["verified_until"] == "2031-05-01"
     up = {"meter": "M-9", "since": "2025-01-01", "ct": 40, "opening": {"1.8.0": "3.5"}}
     looked = await house.client.post(
         "/api/v1/points/flat-9/installations", params={"dry_run": "true"}, json=up, headers=bearer("egor")

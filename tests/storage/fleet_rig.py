@@ -48,6 +48,7 @@ model = "sdm120"
 line = "tp-101"
 address = 5
 period = "1h"
+verified_until = 2031-05-01
 
 [[meter]]
 serial = "10000002"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
@@ -70,6 +71,14 @@ async def test_an_exchange_ends_one_installation_and_begins_the_next(street: Dat
     assert begun.ratio == Decimal(90)
     assert ended.opening == {"1.8.0": Decimal("0.25")}
     assert not await put(street, await written(street))
+
+
+async def test_the_verification_of_the_new_meter_is_told_with_the_exchange(street: Database) -> None:
+    await swap(street, replace(new(), verified_until=date(2042, 5, 1)))
+    async with street.connection() as conn:
+        meters = (await load(conn)).meters
+    assert meters["N"].meter.verified_until == date(2042, 5, 1)
+    assert meters["10000001"].meter.verified_until == date(2031, 5, 1)
 
 
 async def test_the_new_meter_takes_over_the_line_and_the_old_one_leaves_it(street: Database) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -27,6 +27,7 @@ async def test_everything_is_stored_as_the_file_says(database: Database) -> None
     assert fleet.points["p-3"].zone == "Europe/Moscow"
     assert fleet.meters["10000001"].meter.address == "5"
     assert fleet.meters["10000001"].meter.period == timedelta(hours=1)
+    assert fleet.meters["10000001"].meter.verified_until == date(2031, 5, 1)
     assert fleet.meters["0042"].registers["1.8.0"].max_rate == Decimal("7.5")
     samara, volgograd, latest = fleet.installations
     assert samara == Installation(
@@ -64,6 +65,7 @@ async def test_changes_are_shown_field_by_field(database: Database) -> None:
     edited = (
         STREET.replace('Садовая, 1"\naddress', 'Садовая, 1а"\naddress')
         .replace('period = "1h"', 'period = "15m"')
+        .replace("2031-05-01", "2041-05-01")
         .replace("timeout = 0.5", "timeout = 0.7")
         .replace("until = 2026-03-01", "until = 2026-04-01")
     )
@@ -73,6 +75,7 @@ async def test_changes_are_shown_field_by_field(database: Database) -> None:
     } == {
         ("point", "name", "Садовая, 1", "Садовая, 1а"),
         ("meter", "period", "1h", "15m"),
+        ("meter", "verified_until", "2031-05-01", "2041-05-01"),
         (
             "line",
             "options",

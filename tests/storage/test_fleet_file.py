@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -73,6 +73,8 @@ WRONG = [
     ('period = "1h"', 'period = "0m"', "[[meter]] 10000001: period = '0m'"),
     ('period = "1h"', 'period = ""', "[[meter]] 10000001: period = ''"),
     ('period = "1h"', 'period = "99999999999999999999d"', "[[meter]] 10000001: period"),
+    ("2031-05-01", '"2031-05-01"', "[[meter]] 10000001: verified_until = '2031-05-01': write a day"),
+    ("2031-05-01", "2031-05-01T00:00:00+04:00", "[[meter]] 10000001: verified_until"),
     ('period = "1h"', "period = 3600", "[[meter]] 10000001: period = 3600"),
     (
         'zone = "Europe/Samara"',
@@ -263,7 +265,9 @@ def fleets(draw: st.DrawFn) -> Fleet:
         line = draw(st.sampled_from(lines)).name if road == "line" and lines else None
         gateway = draw(_names) if road == "gateway" else None
         period = timedelta(seconds=draw(st.integers(1, 31 * 86400)))
-        meter = Meter(serial, draw(_names), line, str(number + 1) if line else None, gateway, period)
+        verified = draw(st.none() | st.dates(date(1950, 1, 1), date(2199, 12, 31)))
+        address = str(number + 1) if line else None
+        meter = Meter(serial, draw(_names), line, address, gateway, period, verified_until=verified)
         specs = draw(st.lists(_specs, min_size=1, unique_by=lambda spec: spec.channel))
         meters.append(FleetMeter(meter, {spec.channel: spec for spec in specs}))
     installations = []
