@@ -90,7 +90,7 @@ def _processes(health: Health) -> RenderableType:
     table = Table("process", "name", "since", "seen", "says", box=None)
     for one in health.processes:
         seen = f"{(health.at - one.seen_at).total_seconds():.0f} s ago"
-        says = ", ".join(f"{part} {_said(value)}" for part, value in one.state.items())
+        says = ", ".join(f"{part} {_said(value)}" for part, value in one.state.items() if value not in ("", []))
         style = "" if one.alive else "red"
         table.add_row(*(Text(cell) for cell in (one.role, one.name, moment(one.started_at), seen, says)), style=style)
     return table
