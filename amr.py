@@ -60,7 +60,7 @@ from collectors.formats_in_use import load_formats
 from collectors.forward import Forwarder, Pace
 from collectors.home import Home, own_home
 from collectors.lines import Lines
-from collectors.metrics import PollMetrics, SubscriberMetrics
+from collectors.metrics import ForwardMetrics, PollMetrics, SpoolMetrics, SubscriberMetrics
 from collectors.polling import Polling
 from collectors.push import receive, subscriber_of
 from collectors.serial_link import line_link
@@ -306,8 +306,10 @@ async def _running(intake: Intake) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def sparing(settings: Settings, home: Home, database: Database, intake: Intake) -> AsyncIterator[Intake]:
-    """The door of polls: what the database cannot take now is on this disk before it counts as done."""
+async def sparing(
+    settings: Settings, home: Home, database: Database, intake: Intake
+) -> AsyncIterator[tuple[Intake, Spool]]:
+    """The door of polls: what the database cannot take now is on this disk, in the spool, before it counts as done."""
     limits = settings.spool_mb << 20, timedelta(days=settings.spool_days)
     async with Spool(home.spool, *limits) as spool:
         spooling = Spooling(spool, intake, day_of=home.day_of)
@@ -316,7 +318,7 @@ async def sparing(settings: Settings, home: Home, database: Database, intake: In
         draining.append(asyncio.create_task(drain_orphans(settings.spool_folder, intake), name="left spools"))
         try:
             async with _running(polls):
-                yield polls
+                yield polls, spool
         finally:
             for task in draining:
                 task.cancel()
@@ -339,10 +341,12 @@ async def collecting(
     home: Home | None = None,
     polls: Intake | None = None,
     registry: CollectorRegistry | None = None,
+    spool: Spool | None = None,
 ) -> None:
     """Poll every line of the fleet and listen to the broker, following changes of the fleet; until cancelled.
 
-    With a `home` it also works while the database is away; polls then go to the door `polls` instead of the intake.
+    With a `home` it also works while the database is away; polls then go to the door `polls`, which has the `spool`,
+    instead of the intake.
     """
     catalog, shelf, registry = load_catalog(settings.catalog), Shelf(database), registry or CollectorRegistry()
 
@@ -363,7 +367,7 @@ async def collecting(
         polling.changed = requests.look
         registry.register(PollMetrics(lines.tally, lambda: len(polling.mine())))
         said = report(
-            database, "collector", lambda: polling.name, lambda: {"lines": len(polling.mine()), **_load(intake)}
+            database, "collector", lambda: polling.name, lambda: {"lines": len(polling.mine()), **_load(intake, spool)}
         )
         await asyncio.gather(
             polling.run(),
@@ -402,9 +406,13 @@ async def _listening(
     )
 
 
-def _load(intake: Intake) -> dict[str, object]:
-    """What a process says of its queue."""
-    return {"intake": {"rows": intake.depth.rows, "oldest": round(intake.depth.oldest, 1)}}
+def _load(intake: Intake, spool: Spool | None = None) -> dict[str, object]:
+    """What a process says of its queue, and of what waits on its disk."""
+    load: dict[str, object] = {"intake": {"rows": intake.depth.rows, "oldest": round(intake.depth.oldest, 1)}}
+    if spool is not None:
+        kept = spool.state()
+        load["spool"] = {"rows": kept.depth, "level": kept.level}
+    return load
 
 
 def _watching(settings: Settings, database: Database, registry: CollectorRegistry) -> Coroutine[Any, Any, None]:
@@ -436,14 +444,15 @@ async def _collect(settings: Settings) -> None:
         home = stack.enter_context(own_home(settings.spool_folder))
         knows_its_fleet = bool(home.fleet())
         database, intake = await stack.enter_async_context(service(settings, absent=knows_its_fleet))
-        polls = await stack.enter_async_context(sparing(settings, home, database, intake))
-        registry = await stack.enter_async_context(monitored(settings, StoreMetrics(intake, database)))
+        polls, spool = await stack.enter_async_context(sparing(settings, home, database, intake))
+        metrics = StoreMetrics(intake, database), SpoolMetrics(spool)
+        registry = await stack.enter_async_context(monitored(settings, *metrics))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(retain_daily(database, settings.storage), name="retention")
         tasks.create_task(remember_always(database), name="midnights")
         tasks.create_task(recount_hourly(database), name="completeness")
         tasks.create_task(_watching(settings, database, registry), name="alerts")
-        await collecting(settings, database, intake, home, polls, registry)
+        await collecting(settings, database, intake, home, polls, registry, spool)
 
 
 @app.command()
@@ -492,7 +501,11 @@ async def _forward(settings: Settings, url: SecretStr) -> None:
     ):
         forwarder = Forwarder(broker, gateway, spool, Pace(spread=settings.forward_spread))
         polled = await anext(fleets)  # a mistake in the fleet ends it here
-        async with asyncio.TaskGroup() as tasks, Lines(forwarder, lambda line: line_link(line, catalog)) as lines:
+        async with (
+            asyncio.TaskGroup() as tasks,
+            Lines(forwarder, lambda line: line_link(line, catalog)) as lines,
+            monitored(settings, ForwardMetrics(forwarder, lines.tally, lambda: len(polled)), SpoolMetrics(spool)),
+        ):
             tasks.create_task(forwarder.run(), name="forwarder")
             while True:
                 log.info("polling %d meters on %d lines", sum(len(one.meters) for one in polled), len(polled))

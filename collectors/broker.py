@@ -52,14 +52,18 @@ class Broker:
     @classmethod
     def from_url(cls, url: str, **changes: object) -> Self:
         """`mqtt://[user:password@]host[:port]` or `mqtts://…`; else Misconfigured, without the password."""
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port or _PORTS[parts.scheme]
         except (KeyError, ValueError):
-            port = 0
-        if not parts.hostname or not port or parts.path not in ("", "/") or parts.query:
-            shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-            raise Misconfigured(f"broker address {shown!r} must look like mqtt://host:1883 or mqtts://host:8883")
+            parts, port = urlsplit(""), 0
+        if not parts.hostname or not port or parts.path not in ("", "/") or parts.query or parts.fragment:
+            before, at, shown = url.rpartition("@")  # a password with / or # in it is cut anywhere
+            scheme = f"{before.partition('://')[0]}://…@" if at and "://" in before else "…@" if at else ""
+            raise Misconfigured(
+                f"broker address {scheme + shown!r} must look like mqtt://host:1883 or mqtts://host:8883; "
+                "in a password write %40 for @, %2F for / and %23 for #"
+            ) from None
         broker = cls(
             parts.hostname,
             port,

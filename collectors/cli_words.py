@@ -13,8 +13,8 @@ from collectors.line_settings import MODBUS_KINDS
 from ingest.errors import AmrError
 from ingest.model import Line
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(markup=False, emoji=False)  # what meters and people wrote is no markup of ours
+errors = Console(markup=False, emoji=False, stderr=True)
 
 Own = Annotated[
     Path | None, typer.Option("--catalog", envvar="AMR_CATALOG", help="Folder with model files of your own.")

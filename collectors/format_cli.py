@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from collectors.broker import Broker
+from collectors.cli_words import console, errors
 from collectors.discovery import propose
 from collectors.format_model import Format
 from collectors.formats_in_use import Formats, presets, read_file
@@ -25,8 +25,6 @@ from ingest.errors import AmrError
 app = typer.Typer(
     no_args_is_help=True, help="MQTT payload formats: what is understood, and whether a mapping is right."
 )
-_console = Console()
-_errors = Console(stderr=True)
 
 
 @app.command("list")
@@ -35,23 +33,23 @@ def list_formats() -> None:
     table = Table("format", "topics", "what it is", box=None)
     for name, one in sorted(presets().items()):
         table.add_row(name, "\n".join(topic.text for topic in one.topics), one.about)
-    _console.print(table)
+    console.print(table)
 
 
 @app.command("show")
 def show_format(file: Annotated[str, typer.Argument(metavar="FORMAT", help="A preset's name, or a file.")]) -> None:
     """One format: its source, topics and fields."""
     one = _load(file)
-    _console.print(f"{one.name}: {one.about}\nsource: {one.source}", soft_wrap=True, highlight=False)
+    console.print(f"{one.name}: {one.about}\nsource: {one.source}", soft_wrap=True, highlight=False)
     topics = ", ".join(f"{name} (QoS {qos})" for name, qos in Formats([one]).filters.items())
-    _console.print(f"subscribes to: {topics}", soft_wrap=True, highlight=False)
+    console.print(f"subscribes to: {topics}", soft_wrap=True, highlight=False)
     table = Table("field", "when", "channel", "into", "times", box=None)
     for field in one.fields:
         channels = ", ".join(dict.fromkeys((*([field.channel] if field.channel else []), *field.channels)))
         when = ", ".join(f"{key}={value}" for key, value in field.when.items())
         unit = unit_of(field.channel or field.channels[0])
         table.add_row(".".join(field.path), when, channels, unit, f"{field.factor.normalize():f}")
-    _console.print(table)
+    console.print(table)
 
 
 @app.command("check")
@@ -64,8 +62,8 @@ def check_format(file: Annotated[str, typer.Argument(metavar="FORMAT", help="A p
         got = (as_lines(parsed), tuple(reject.reason for reject in parsed.rejects))
         if got != (sample.readings, sample.rejects):
             wrong += 1
-            _console.print(f"{sample.topic}: wanted {sample.readings} {sample.rejects}, got {got[0]} {got[1]}")
-    _console.print(f"{len(one.samples) - wrong} of {len(one.samples)} samples are read as they must be")
+            console.print(f"{sample.topic}: wanted {sample.readings} {sample.rejects}, got {got[0]} {got[1]}")
+    console.print(f"{len(one.samples) - wrong} of {len(one.samples)} samples are read as they must be")
     if wrong:
         raise typer.Exit(1)
 
@@ -80,14 +78,14 @@ def try_format(
     """Print what a message would become, and why the rest of it would not. Nothing is stored."""
     content = Path(payload[1:]).read_bytes() if payload.startswith("@") else payload.encode()
     parsed, gateway = Formats([_load(file)]).read(Message(topic, content, datetime.now(UTC), retained))
-    _console.print(f"gateway {gateway}", highlight=False)
+    console.print(f"gateway {gateway}", highlight=False)
     for reading in parsed.readings:
         line = f"reading  {reading.meter}  {reading.channel}  {reading.value:f} {unit_of(reading.channel)}"
-        _console.print(f"{line}  at {reading.taken_at.isoformat()}", soft_wrap=True, highlight=False)
+        console.print(f"{line}  at {reading.taken_at.isoformat()}", soft_wrap=True, highlight=False)
     for reject in parsed.rejects:
-        _console.print(f"reject   {reject.reason}: {reject.detail}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"reject   {reject.reason}: {reject.detail}", soft_wrap=True, highlight=False, markup=False)
     for why in parsed.ignored:
-        _console.print(f"ignored  {why}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"ignored  {why}", soft_wrap=True, highlight=False, markup=False)
     if not parsed.readings:
         raise typer.Exit(1)
 
@@ -105,20 +103,20 @@ def discover(
     try:
         heard = asyncio.run(_announced(broker, prefix, seconds))
     except AmrError as error:
-        _errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
         raise typer.Exit(1) from error
     proposals = propose(heard)
     for proposal in proposals:
         if into is None:
-            _console.print(f"# {proposal.name}.toml", style="bold")
-            _console.print(proposal.text, soft_wrap=True, highlight=False, markup=False)
+            console.print(f"# {proposal.name}.toml", style="bold")
+            console.print(proposal.text, soft_wrap=True, highlight=False, markup=False)
         elif (file := into / f"{proposal.name}.toml").exists():
-            _errors.print(f"{file} is there already and is left alone", style="yellow", soft_wrap=True, markup=False)
+            errors.print(f"{file} is there already and is left alone", style="yellow", soft_wrap=True, markup=False)
         else:
             into.mkdir(parents=True, exist_ok=True)
             file.write_text(proposal.text, encoding="utf-8")
-            _console.print(f"wrote {file}", soft_wrap=True, highlight=False)
-    _console.print(f"{len(heard)} announcements, {len(proposals)} mappings proposed", highlight=False)
+            console.print(f"wrote {file}", soft_wrap=True, highlight=False)
+    console.print(f"{len(heard)} announcements, {len(proposals)} mappings proposed", highlight=False)
 
 
 async def _announced(url: str, prefix: str, seconds: float) -> list[tuple[str, bytes]]:
@@ -148,5 +146,5 @@ def _load(name: str) -> Format:
         shipped = presets()
         return shipped[name] if name in shipped else read_file(Path(name))
     except AmrError as error:
-        _errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        errors.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
         raise typer.Exit(1) from error

@@ -25,6 +25,10 @@ class Webhook:
 
     url: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        if not _is_address(self.url, ("http", "https")):
+            raise Misconfigured("AMR_ALERT_WEBHOOK: write https://host/path")
+
     async def __call__(self, said: Message) -> None:
         """Raises Unreachable when it was not taken with a 2xx answer."""
         host = urlsplit(self.url).hostname
@@ -46,7 +50,7 @@ class Mail:
     to: Sequence[str]
 
     def __post_init__(self) -> None:
-        if urlsplit(self.server).scheme not in ("smtp", "smtps") or not urlsplit(self.server).hostname:
+        if not _is_address(self.server, ("smtp", "smtps")):
             raise Misconfigured("AMR_ALERT_SMTP_URL: write smtp://user:password@host:587 or smtps://user:password@host")
 
     async def __call__(self, said: Message) -> None:
@@ -75,3 +79,13 @@ class Mail:
             if at.username:
                 client.login(unquote(at.username), unquote(at.password or ""))
             client.send_message(letter)
+
+
+def _is_address(url: str, schemes: Sequence[str]) -> bool:
+    """Whether a URL can be used, without ever saying what it is."""
+    try:
+        parts = urlsplit(url)
+        httpx.URL(url)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except (ValueError, httpx.InvalidURL):
+        return False

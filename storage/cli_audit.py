@@ -55,7 +55,7 @@ _HEADINGS = ("at", "who", "role", "operation", "point", "status", "detail", "fro
 def _print_table(found: list[Act]) -> None:
     table = Table(*_HEADINGS, box=None)
     for act in found:
-        table.add_row(*(cell.replace("[", r"\[") for cell in _row(act)))
+        table.add_row(*_row(act))
     console.print(table)
     if not found:
         say("nothing is on record there")

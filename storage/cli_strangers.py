@@ -12,13 +12,14 @@ from rich.text import Text
 
 from ingest.channel import unit_of
 from ingest.errors import Misconfigured
+from ingest.plain import plain
 from storage.adoption import Adoption, adopt
 from storage.cli_meter import ratio
 from storage.cli_words import Author, connection, console, moment, opened, parsed, run, say, values
 from storage.fleet_model import Mentioned
 from storage.fleet_stored import load
 from storage.fleet_words import show_number
-from storage.quarantine_cli import HasParser, plain, tell_replayed
+from storage.quarantine_cli import HasParser, tell_replayed
 from storage.unknown_meters import FOREIGN, UNKNOWN, Stranger, strangers
 
 _Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]

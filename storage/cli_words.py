@@ -22,7 +22,7 @@ from storage.database import Database, DatabaseSettings, open_database
 from storage.fleet_model import Models
 from storage.policy import StoragePolicy
 
-console = Console()
+console = Console(markup=False, emoji=False)  # what meters and people wrote is no markup of ours
 
 Author = Annotated[str | None, typer.Option(help="Who says so, for the record.")]
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -25,6 +26,8 @@ from storage.embedded import embedded_server
 _log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 5
 _LONGEST_PAUSE = 2.0
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+_WRITE_URL = "write postgresql://user@host:5432/database, and in a password %40 for @, %2F for / and %25 for %"
 _BELIEVED = 1.0
 """Seconds for which a connection counts as alive without being asked."""
 _EMBEDDED_PATIENCE = 30.0
@@ -167,9 +170,9 @@ def _complete(settings: DatabaseSettings) -> str:
     try:
         given = conninfo_to_dict(settings.url or "")
     except psycopg.ProgrammingError as e:
-        raise Misconfigured(
-            f"AMR_DATABASE_URL is not a PostgreSQL connection string ({e}); write postgresql://user@host:5432/database"
-        ) from e
+        told = _QUOTED.sub('"…"', str(e).strip())  # what is quoted of it may be the password
+        raise Misconfigured(f"AMR_DATABASE_URL is not a PostgreSQL connection string ({told}); {_WRITE_URL}") from None
+    _expect_whole(given)
     timeout = int(settings.statement_timeout / timedelta(milliseconds=1))
     ours = (
         f"-c timezone=UTC -c jit=off -c statement_timeout={timeout} -c idle_in_transaction_session_timeout=5min"
@@ -207,6 +210,13 @@ async def _probe(dsn: str, *, patience: float) -> None:
         await asyncio.sleep(pause)
     if told:
         _log.warning("the database is there")
+
+
+def _expect_whole(given: Mapping[str, Any]) -> None:
+    """Raises Misconfigured for a URL cut within its password: a piece of it would pass for a host, port or database."""
+    host, port, name = (str(given.get(part) or "") for part in ("host", "port", "dbname"))
+    if "@" in host[1:] + name or (port and not port.replace(",", "").isdecimal()):
+        raise Misconfigured(f"AMR_DATABASE_URL: a sign of the password is taken for its end; {_WRITE_URL}")
 
 
 @contextlib.contextmanager

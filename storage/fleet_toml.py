@@ -130,7 +130,7 @@ def _instant(instant: datetime, zone: ZoneInfo) -> str:
 def _value(value: object) -> str:
     """A TOML value on one line."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):

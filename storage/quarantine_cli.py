@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ingest.delivery import Fate
 from ingest.errors import Misconfigured
+from ingest.plain import plain
 from storage import quarantine as stored
 from storage import quarantine_room
 from storage.cli_words import Author, HasStore, connection, console, moment, opened, run, say
@@ -177,11 +178,6 @@ def tell_replayed(said: Replayed) -> None:
     say(f"tried {said.tried}, left the quarantine {said.left}; readings {read}, suspect {said.suspect}{profile}")
     for reason, count in sorted(said.stay.items()):
         say(f"stay: {reason} {count}")
-
-
-def plain(text: str, keep: str = "") -> str:
-    """Text from outside, without anything that steers a terminal."""
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def _cell(text: str) -> Text:

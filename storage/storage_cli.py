@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from storage import backup as files
+from storage.cli_words import console
 from storage.database import Database, DatabaseSettings, open_database
 from storage.migrate import migrate
 from storage.policy import StoragePolicy
@@ -22,8 +22,6 @@ from storage.timescale_layout import adapt
 storage = typer.Typer(
     no_args_is_help=True, help="How much is stored and how; retention; backup; the move to TimescaleDB."
 )
-
-_console = Console()
 
 
 class HasStorage(Protocol):
@@ -47,8 +45,8 @@ def status(
         async with database.connection() as conn:
             found = await storage_status(conn, exact=exact)
         for line in described(found, policy):
-            _console.print(line, highlight=False)
-        _console.print(_table(found.tables))
+            console.print(line, highlight=False)
+        console.print(_table(found.tables))
 
     _run(context.obj, work)
 
@@ -60,11 +58,11 @@ def retain(context: typer.Context) -> None:
     async def work(database: Database, policy: StoragePolicy) -> None:
         done = await thin(database, policy)
         if policy.keep is None:
-            _console.print("everything is kept: no retention is configured")
+            console.print("everything is kept: no retention is configured")
         elif done is None:
-            _console.print("another process is at it")
+            console.print("another process is at it")
         else:
-            _console.print(f"removed {done.removed} rows; every reading is kept from {done.until.date()} on")
+            console.print(f"removed {done.removed} rows; every reading is kept from {done.until.date()} on")
 
     _run(context.obj, work)
 
@@ -80,7 +78,7 @@ def adopt(context: typer.Context) -> None:
             found = await storage_status(conn)
         if not said and found.timescale is None:
             said = ["the server has no TimescaleDB; install it there first (docs/backup.md)"]
-        _console.print("\n".join(said) or "the history is in TimescaleDB's tables already", highlight=False)
+        console.print("\n".join(said) or "the history is in TimescaleDB's tables already", highlight=False)
 
     _run(context.obj, work)
 
@@ -92,7 +90,7 @@ def backup(
     """Write the whole database into one file (pg_dump's custom format) while the service goes on."""
 
     async def work(database: Database, policy: StoragePolicy) -> None:
-        _console.print("\n".join(await files.backup(database, file)), highlight=False, soft_wrap=True)
+        console.print("\n".join(await files.backup(database, file)), highlight=False, soft_wrap=True)
 
     _run(context.obj, work)
 
@@ -107,7 +105,7 @@ def restore(
     """Fill a new, empty database (AMR_DATABASE_URL, or the folder AMR_DATA) from a backup."""
 
     async def work(database: Database, policy: StoragePolicy) -> None:
-        _console.print("\n".join(await files.restore(database, file, policy)), highlight=False, soft_wrap=True)
+        console.print("\n".join(await files.restore(database, file, policy)), highlight=False, soft_wrap=True)
 
     _run(context.obj, work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 from dataclasses import replace
 from datetime import timedelta
@@ -101,6 +102,23 @@ async def test_a_head_that_does_not_end_is_not_waited_for(house: House, monkeypa
         assert await reader.read() == b"", "the connection is closed"
     writer.close()
     assert (await house.client.get("/healthz")).status_code == 200
+
+
+async def test_a_head_without_end_is_not_kept(house: House) -> None:
+    host, port = house.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 64 << 20:
+            writer.write(b"X-Long: " + b"x" * 65_000 + b"\r\n")
+            await writer.drain()
+            sent += 65_000
+        assert await reader.read() == b""
+    assert sent < 64 << 20, "the connection is closed before all of it came"
+    writer.close()
+    long = {"X-Long": "x" * 60_000}
+    assert (await house.client.get("/healthz", headers=long)).status_code == 200
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
