@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from collectors.forward import Forwarder
 from collectors.spool import Spool
 from collectors.subscriber import Subscriber
 from ingest.tally import Polled
@@ -58,6 +59,29 @@ class SubscriberMetrics(Collector):
             ("connections", "Connections made", counts.connections),
         ):
             yield CounterMetricFamily(f"amr_mqtt_{name}", what, value=count)
+
+
+class ForwardMetrics(Collector):
+    """A collector without a store: connected or not, what was sent, what the central ingest confirmed."""
+
+    def __init__(self, forwarder: Forwarder, tally: Polled, lines: Callable[[], int]) -> None:
+        self._forwarder = forwarder
+        self._polls = PollMetrics(tally, lines)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._polls.collect()
+        counts = self._forwarder.counts
+        yield GaugeMetricFamily(
+            "amr_forward_connected",
+            "1 while the central broker is connected",
+            value=float(self._forwarder.connected.is_set()),
+        )
+        for name, what, count in (
+            ("messages", "Messages sent to the central ingest", counts.messages),
+            ("repeated", "Messages sent again: their confirmation did not come in time", counts.repeated),
+            ("confirmed", "Deliveries the central ingest has confirmed, and that left this disk", counts.confirmed),
+        ):
+            yield CounterMetricFamily(f"amr_forward_{name}", what, value=count)
 
 
 class SpoolMetrics(Collector):

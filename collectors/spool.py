@@ -49,6 +49,16 @@ class SpoolState:
     max_age: timedelta
     alert: bool
 
+    @property
+    def level(self) -> str | None:
+        """What people are told: "full" when deliveries are thinned, "filling" while it alarms, else None."""
+        if self.bytes > FULL_SHARE * self.max_bytes:
+            return "full"
+        return "filling" if self.alert else None
+
+
+FULL_SHARE = 0.95
+
 
 class Spool:
     """An ordered store on disk. `put` and `delete` raise SpoolFailed (SpoolFull), and then have done nothing."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 import amr
 from ingest.errors import Misconfigured
 from simulators.clock import Clock
 from simulators.mosquitto import Mosquitto
-from simulators.street import Street
+from simulators.street import Street, free_port
 from storage import fleet
 from storage.database import Database, DatabaseSettings
 from tests.collectors.push_rig import fetch, until
@@ -152,8 +154,17 @@ async def test_nothing_polled_is_lost_or_doubled_whoever_is_killed(
                 first.kill()
             assert spooled(spool)[0] >= 8
             async with collecting(**of_centre):
-                async with collecting(*edge, **of_edge):
+                port = free_port(0)
+                async with collecting(*edge, **of_edge, AMR_METRICS_PORT=str(port)):
                     await more(12)
+
+                    async def confirmed() -> bool:
+                        async with httpx.AsyncClient() as client:
+                            page = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+                        counted = re.search(r"^amr_forward_confirmed_total (.*)$", page, re.MULTILINE)
+                        return "amr_spool_items" in page and counted is not None and float(counted[1]) > 0
+
+                    await until(confirmed, PATIENCE)
                 file.write_text(file.read_text().replace('"1s"', '"1d"'))
                 async with collecting(*edge, **of_edge):  # nothing more is polled, what is left is brought in
                     await until(lambda: spooled(spool)[0] == 0, PATIENCE)

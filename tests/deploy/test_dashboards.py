@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 import amr
 from api.metrics import REQUESTS
 from collectors.broker import Broker
-from collectors.metrics import PollMetrics, SpoolMetrics, SubscriberMetrics
+from collectors.forward import Forwarder
+from collectors.metrics import ForwardMetrics, SpoolMetrics, SubscriberMetrics
 from collectors.spool import Spool
 from collectors.subscriber import Subscriber
 from ingest.delivery import Delivery
@@ -52,7 +53,9 @@ async def known(database: Database, tmp_path: Path) -> dict[str, set[str]]:
     fault = Silence(Level.LINE, "tp-1", "line_down", None, ("1",))
     fleet.see(Health(datetime.now(UTC), (), 1, (fault,), day, Room(0, 0, 1, 1), (), ()))
     async with Spool(tmp_path / "spool.sqlite") as spool:
-        parts = (StoreMetrics(intake, database), PollMetrics(tally, lambda: 1), SubscriberMetrics(subscriber))
+        forwarder = Forwarder(Broker.from_url("mqtt://h", client_id="c"), "gw", spool)
+        forwarding = ForwardMetrics(forwarder, tally, lambda: 1)
+        parts = (StoreMetrics(intake, database), forwarding, SubscriberMetrics(subscriber))
         for collector in (REQUESTS, fleet, SpoolMetrics(spool), *parts):
             registry.register(collector)
         names: dict[str, set[str]] = {}
