@@ -33,6 +33,7 @@ from collectors.mqtt import Connection
 from collectors.spool import Spool, SpoolFailed
 from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError, Misconfigured, Unreachable
+from ingest.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Forwarder:
         self._backlog = True
         self._underway = 0
         self._forgettable: list[int] = []
+        self._outage = Outage(log, {"broker": str(broker)})
         self._wake = asyncio.Event()
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
@@ -131,7 +133,7 @@ class Forwarder:
             if time.monotonic() - since > 2 * self._pace.longest_pause:
                 pause = self._pace.first_pause
             wait = random.uniform(0.2, 1.8) * pause
-            log.warning("%s; trying again in %.0f s, %s", error, wait, self._waiting())
+            self._outage.told("%s; trying again in %.0f s, and so on, %s", error, wait, self._waiting())
             await asyncio.sleep(wait)
             pause = min(2 * pause, self._pace.longest_pause)
 
@@ -140,6 +142,7 @@ class Forwarder:
         try:
             await connection.open()
             self.connected.set()
+            self._outage.over("%s is there again", self.broker)
             log.info("%s: forwarding for gateway %r, %s", self.broker, self.gateway, self._waiting())
             await self._send(connection)
         except AmrError as error:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from collectors.clock import Clock
+from collectors.line_outages import LineOutages
 from collectors.link import Answer, Door, LineDown, Link, Overhearing, Polyglot, Quick, Silent, Spare
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of, quick_delivery
@@ -85,6 +86,7 @@ class Owner:
         self._asked: tuple[Turn, datetime]
         self._kept_back: Delivery | None = None
         self._report = partial(report, line.name)
+        self._outages = LineOutages(log, line.name)
 
     def update(self, meters: Iterable[Polled]) -> None:
         """The meters asked from now on. One that is new or changed is asked at once; the others keep their turn."""
@@ -196,10 +198,7 @@ class Owner:
     def _took(self, answer: Answer | Quick) -> None:
         """An answer in a sweep. What finds the door full is put there when the sweep is over."""
         turn, now = self._asked
-        self._count(turn.meter, "ok")
-        self._silent, self._reopen_pause = 0, FIRST_REOPEN
-        turn.health.good()
-        self._turns.put(turn)
+        self._answered(turn)
         if isinstance(answer, Quick):
             delivery = quick_delivery(turn.origin, turn.meter, now, answer)
         else:
@@ -256,12 +255,16 @@ class Owner:
         except AmrError as error:
             await self._failed(turn, now, error)
             return error
-        self._count(meter, "ok")
+        self._answered(turn)
+        stored = await self._deliver(delivery_of(turn.origin, meter, now, answer))
+        return answer.problem or stored
+
+    def _answered(self, turn: Turn) -> None:
+        self._count(turn.meter, "ok")
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
         self._turns.put(turn)
-        stored = await self._deliver(delivery_of(turn.origin, meter, now, answer))
-        return answer.problem or stored
+        self._outages.answered(turn.meter.serial)
 
     def _count(self, meter: Polled, result: str) -> None:
         self._tally.add(self.line.name, meter.model, result, time.perf_counter() - self._begun)
@@ -282,22 +285,21 @@ class Owner:
             turn.health.good()
         await self._count_silence(error)
         self._turns.put(turn)
-        where = {"line": self.line.name, "meter": meter.serial}
-        log.info("meter %s on line %s: %s", meter.serial, self.line.name, error, extra=where)
+        self._outages.failed(meter.serial, error)
         await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))
 
     async def _count_silence(self, error: AmrError) -> None:
         """When nobody answers any more, the connection may have died without telling us: open it anew."""
         self._silent = self._silent + 1 if isinstance(error, Silent) else 0
         if self._silent >= max(SILENT_TURNS, len(self._turns)):
-            log.warning("line %s: nobody answered %d turns; the link is opened anew", self.line.name, self._silent)
+            self._outages.nobody(self._silent)
             self._silent = 0
             self._open = False
             await self._link.close()
 
     async def _lost(self, error: LineDown) -> None:
         """The link is gone: try again after a pause that grows until some meter answers."""
-        log.warning("line %s: %s; next try in %.0f s", self.line.name, error, self._reopen_pause)
+        self._outages.lost(error, self._reopen_pause)
         self._open = False
         pause = self._reopen_pause * (1 + self._patience.jitter * (2 * self._rng() - 1))
         self._reopen_at = self._clock.now() + timedelta(seconds=pause)

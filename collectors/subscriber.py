@@ -26,6 +26,7 @@ from collectors.mqtt import Connection
 from collectors.payload import Message
 from ingest.delivery import Delivery, Outcome, Reject
 from ingest.errors import AmrError, Unreachable
+from ingest.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class Subscriber:
         self._settled = asyncio.Event()
         self._again: asyncio.Task[None] | None = None
         self._leaving = False
+        self._outage = Outage(log, {"broker": str(broker)})
 
     @property
     def held(self) -> int:
@@ -149,7 +151,7 @@ class Subscriber:
             brief += self.counts.connections - connections
             if brief == BRIEF:
                 log.error("%s: connections end at once; does another process use this client id?", self.broker)
-            log.warning("%s; trying again in about %.1f s", error, pause)
+            self._outage.told("%s; trying again in about %.1f s, and so on", error, pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, LONGEST_PAUSE)
             while self._crowded():
@@ -163,6 +165,7 @@ class Subscriber:
             self.counts.connections += 1
             self.connected.set()
             self.standing = Standing(True, datetime.now(UTC), "")
+            self._outage.over("%s is there again", self.broker)
             ends: list[asyncio.Future[Any]] = [connection.lost, storing]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except AmrError as error:
@@ -285,9 +288,9 @@ class Subscriber:
 
     async def _put_again(self, held: _Held, error: AmrError) -> None:
         """The store gave up for now: wait, and put the same delivery again, before anything behind it is looked at."""
-        pause = FIRST_PAUSE
+        pause, outage = FIRST_PAUSE, Outage(log)
         while True:
-            log.warning("a message on %r is put again in about %.1f s: %s", held.publish.topic, pause, error)
+            outage.told("a message on %r is put again in about %.1f s: %s", held.publish.topic, pause, error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, LONGEST_PAUSE)
             assert held.delivery is not None
@@ -297,6 +300,7 @@ class Subscriber:
             if not (isinstance(again, AmrError) and again.transient):
                 break
             error = again
+        outage.over("the message on %r was taken", held.publish.topic)
         self._again = None
         self._settle()
 

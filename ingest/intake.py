@@ -22,6 +22,7 @@ from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
 from ingest.errors import AmrError, Misconfigured
 from ingest.halves import halves, joined
 from ingest.model import IntervalReading, Quality, Reading
+from ingest.outage import Outage
 from ingest.store import ReadingStore, Stale
 from ingest.tally import Stored
 from ingest.tracks import Tracks
@@ -100,6 +101,8 @@ class Intake:
         self._waiting: deque[_Waiting] = deque()
         self._rows = 0
         self._in_hand = 0
+        self._number = 0
+        self._away = Outage(log)
         self._changed = asyncio.Condition()
         self._arrived = asyncio.Event()
         """Something to begin a batch with, or enough to close one."""
@@ -154,6 +157,7 @@ class Intake:
         while True:
             batch = await self._next_batch()
             self._in_hand = len(batch)
+            self._number += 1
             try:
                 await self._store_stubbornly(batch)
             except asyncio.CancelledError:
@@ -203,17 +207,23 @@ class Intake:
                     await self._isolate(batch, error)
                     return
                 self.tally.retries += 1
-                log.warning("the store is unavailable, %d deliveries wait: %s", len(batch), error)
+                what = "the store is unavailable, %d deliveries wait: %s"
+                self._away.told(what, len(batch), error, **self._where())
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - one delivery that breaks us must not stop the others
                 await self._isolate(batch, error)
                 return
             else:
+                self._away.over("the store is back")
                 for waiting, outcome in zip(batch, outcomes, strict=True):
                     if waiting.done is not None and not waiting.done.done():
                         waiting.done.set_result(outcome)
                 return
+
+    def _where(self) -> dict[str, object]:
+        """The batch in hand, counted since the start: what belongs together in a log."""
+        return {"batch": self._number}
 
     async def _store_once(self, deliveries: Sequence[Delivery], *, doubtful: bool = True) -> list[Outcome]:
         """One transaction, by what is remembered of the series; a second and thorough one if that was out of date.
@@ -268,7 +278,7 @@ class Intake:
             outcome = await self._in_pieces(alone, error)
         except AmrError as second:
             if alone.done is None:
-                log.error("a delivery from %s was not stored: %s", alone.delivery.origin, second)
+                log.error("a delivery from %s was not stored: %s", alone.delivery.origin, second, extra=self._where())
             elif not alone.done.done():
                 alone.done.set_exception(second)
         else:
@@ -279,7 +289,8 @@ class Intake:
         """Store what can be stored of a delivery the store refused whole; what cannot be goes to quarantine."""
         pieces = halves(alone.delivery)
         if pieces is None or isinstance(error, Misconfigured):  # a wrong schema refuses every piece alike
-            log.error("something from %s cannot be stored and goes to quarantine: %s", alone.delivery.origin, error)
+            what = "something from %s cannot be stored and goes to quarantine: %s"
+            log.error(what, alone.delivery.origin, error, extra=self._where())
             return await self._quarantine(alone.delivery, error)
         outcomes = []
         for piece in pieces:

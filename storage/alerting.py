@@ -13,6 +13,7 @@ import psycopg
 from ingest.alert_words import Language, Message, message
 from ingest.alerts import Rules, digest, follow, told
 from ingest.errors import AmrError, StoreUnavailable
+from ingest.outage import Outage
 from storage import alerts
 from storage.database import Database
 from storage.health import Health, conditions, look
@@ -33,16 +34,18 @@ async def watch_over(
     seen: Callable[[Health], None] = lambda health: None,
 ) -> None:
     """Until cancelled; `seen` hears of each look. A second process stands by; what could not be told is told later."""
+    away = Outage(log)
     while True:
         try:
             async with alerts.watch(database) as conn:
                 while conn is not None:
                     health = await look(conn, datetime.now(UTC))
+                    away.over("people are told of faults again")
                     seen(health)
                     await _step(conn, health, rules, tellers, language)
                     await asyncio.sleep(every)
         except StoreUnavailable as error:
-            log.warning("nobody is told of faults while the database is away: %s", error)
+            away.told("nobody is told of faults while the database is away: %s", error)
         await asyncio.sleep(every)
 
 
