@@ -431,7 +431,7 @@ async def _serve(settings: Settings) -> None:
             settings.http_host,
             settings.http_port,
         ) as served,
-        monitored(settings, StoreMetrics(intake, database)) as registry,
+        monitored(settings, StoreMetrics(database, people=intake)) as registry,
         asyncio.TaskGroup() as tasks,
     ):
         log.info("serving %s/docs", served)
@@ -445,7 +445,7 @@ async def _collect(settings: Settings) -> None:
         knows_its_fleet = bool(home.fleet())
         database, intake = await stack.enter_async_context(service(settings, absent=knows_its_fleet))
         polls, spool = await stack.enter_async_context(sparing(settings, home, database, intake))
-        metrics = StoreMetrics(intake, database), SpoolMetrics(spool)
+        metrics = StoreMetrics(database, push=intake, poll=polls), SpoolMetrics(spool)
         registry = await stack.enter_async_context(monitored(settings, *metrics))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(retain_daily(database, settings.storage), name="retention")

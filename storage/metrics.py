@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -14,30 +15,47 @@ from storage.health import Health
 
 
 class StoreMetrics(Collector):
-    """The queue before the store, its batches and commits, and the pool of connections."""
+    """The queues before the store by door (poll, push, people), their batches and commits, and the pool."""
 
-    def __init__(self, intake: Intake, database: Database) -> None:
-        self._intake = intake
+    def __init__(self, database: Database, **doors: Intake) -> None:
         self._database = database
+        self._doors = doors
 
     def collect(self) -> Iterator[Metric]:
-        depth, tally = self._intake.depth, self._intake.tally
-        yield GaugeMetricFamily("amr_intake_rows", "Rows that wait for the store", value=depth.rows)
-        yield GaugeMetricFamily("amr_intake_limit_rows", "Rows that may wait", value=depth.capacity)
-        yield GaugeMetricFamily("amr_intake_oldest_seconds", "Age of the oldest of them", value=depth.oldest)
-        yield CounterMetricFamily("amr_batches", "Batches committed", value=tally.batches)
-        yield CounterMetricFamily("amr_batch_retries", "Times a batch had to wait for the store", value=tally.retries)
-        yield CounterMetricFamily("amr_rejects", "What came and could not be a reading", value=tally.rejects)
-        yield CounterMetricFamily(
-            "amr_readings", "Readings judged and committed", value=tally.readings
+        for name, what, value in _GAUGES:
+            yield self._by_door(GaugeMetricFamily(name, what, labels=["door"]), value)
+        for name, what, value in _COUNTERS:
+            yield self._by_door(CounterMetricFamily(name, what, labels=["door"]), value)
+        commits = HistogramMetricFamily(
+            "amr_commit_seconds", "How long a batch takes from its beginning to its commit", labels=["door"]
         )
-        commits = HistogramMetricFamily("amr_commit_seconds", "How long a batch takes from its beginning to its commit")
-        commits.add_metric([], tally.commits.cumulative(), tally.commits.total)
+        for door, intake in self._doors.items():
+            commits.add_metric([door], intake.tally.commits.cumulative(), intake.tally.commits.total)
         yield commits
         pool = self._database.pool_state()
         yield GaugeMetricFamily("amr_pool_connections", "Connections of the pool", value=pool.get("pool_size", 0))
         yield GaugeMetricFamily("amr_pool_idle", "Of these not in use", value=pool.get("pool_available", 0))
         yield GaugeMetricFamily("amr_pool_waiting", "Who waits for one", value=pool.get("requests_waiting", 0))
+
+    def _by_door(self, family: _Family, value: Callable[[Intake], float]) -> _Family:
+        for door, intake in self._doors.items():
+            family.add_metric([door], value(intake))
+        return family
+
+
+_Family = TypeVar("_Family", GaugeMetricFamily, CounterMetricFamily)
+_Value = Callable[[Intake], float]
+_GAUGES: Sequence[tuple[str, str, _Value]] = (
+    ("amr_intake_rows", "Rows that wait for the store", lambda intake: intake.depth.rows),
+    ("amr_intake_limit_rows", "Rows that may wait", lambda intake: intake.depth.capacity),
+    ("amr_intake_oldest_seconds", "Age of the oldest of them", lambda intake: intake.depth.oldest),
+)
+_COUNTERS: Sequence[tuple[str, str, _Value]] = (
+    ("amr_batches", "Batches committed", lambda intake: intake.tally.batches),
+    ("amr_batch_retries", "Times a batch had to wait for the store", lambda intake: intake.tally.retries),
+    ("amr_rejects", "What came and could not be a reading", lambda intake: intake.tally.rejects),
+    ("amr_readings", "Readings judged and committed", lambda intake: intake.tally.readings),
+)
 
 
 class FleetMetrics(Collector):
@@ -54,9 +72,7 @@ class FleetMetrics(Collector):
         health = self._health
         if health is None:
             return
-        yield GaugeMetricFamily(
-            "amr_fleet_meters", "Installed meters heard by themselves", value=health.meters
-        )
+        yield GaugeMetricFamily("amr_fleet_meters", "Installed meters heard by themselves", value=health.meters)
         silent = GaugeMetricFamily("amr_fleet_silent_meters", "Silent ones by the level at fault", labels=["level"])
         faults = GaugeMetricFamily("amr_fleet_faults", "Faults by level", labels=["level"])
         for level in Level:

@@ -55,7 +55,7 @@ async def known(database: Database, tmp_path: Path) -> dict[str, set[str]]:
     async with Spool(tmp_path / "spool.sqlite") as spool:
         forwarder = Forwarder(Broker.from_url("mqtt://h", client_id="c"), "gw", spool)
         forwarding = ForwardMetrics(forwarder, tally, lambda: 1)
-        parts = (StoreMetrics(intake, database), forwarding, SubscriberMetrics(subscriber))
+        parts = (StoreMetrics(database, push=intake), forwarding, SubscriberMetrics(subscriber))
         for collector in (REQUESTS, fleet, SpoolMetrics(spool), *parts):
             registry.register(collector)
         names: dict[str, set[str]] = {}
