@@ -150,7 +150,9 @@ def _death_watch(pid: int, account: RunAs) -> subprocess.Popen[bytes]:
 def _log_file(log: Path) -> BinaryIO:
     if log.exists() and log.stat().st_size > _LARGEST_LOG:
         log.replace(log.with_suffix(".log.1"))
-    return log.open("ab")
+    file = log.open("ab")
+    os.fchmod(file.fileno(), 0o600)  # what it tells of failed statements has their values in it
+    return file
 
 
 def _tail(log: Path) -> str:
