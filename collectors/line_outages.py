@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from collectors.link import LineDown
+from collectors.link import LineDown, Silent
 from ingest.errors import AmrError
 from ingest.outage import Outage
 from ingest.remedies import remedy
@@ -50,4 +50,7 @@ class LineOutages:
 
 
 def _try(error: AmrError) -> str:
+    """Of one meter's silence nobody knows yet whether its neighbours are silent too."""
+    if isinstance(error, Silent):
+        return "check its power, wiring and address; amr status says whether its neighbours answer"
     return remedy(error.code).en

@@ -49,7 +49,7 @@ async def test_a_silent_meter_is_told_of_once_and_once_when_it_answers_again(cap
         served[5].mend()
         await door.until(lambda door: len(door.polls("serial-5")) >= 2)
     begun, over = told(caplog, "serial-5")
-    assert "What to try: others on the line answer, this one is silent" in begun.getMessage()
+    assert "What to try: check its power, wiring and address" in begun.getMessage()
     assert over.getMessage().startswith("meter serial-5 on line tp-101 answers again, after")
     assert {(vars(one)["line"], vars(one)["meter"]) for one in (begun, over)} == {("tp-101", "serial-5")}
     assert not told(caplog, "serial-6")
