@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -24,9 +25,11 @@ from tests.collectors.test_mqtt import free_port
 # Six characters where a meter's password has six; none of them comes about by chance.
 CANARIES = {
     name: f"KNR{number}zq"
-    for number, name in enumerate(("database", "mqtt", "webhook", "mail", "forward", "mercury", "iec", "typed"))
+    for number, name in enumerate(("database", "mqtt", "webhook", "mail", "forward", "mercury", "iec", "typed", "jwt"))
 }
 PATIENCE = 60
+PROVIDER = {"AMR_JWT_ISSUER": "https://login.example", "AMR_JWT_JWKS_URL": "http://127.0.0.1:1/keys"}
+"""An identity provider that is away."""
 
 
 def seen(text: str, more: str = "") -> set[str]:
@@ -218,7 +221,7 @@ async def serves(planted: Planted, database: Database, called: asyncio.Event) ->
     async with database.connection() as conn:
         token = await tokens.create(conn, "staff", "admin")
     port, metrics = free_port(), free_port()
-    async with planted.started("serve", AMR_HTTP_PORT=str(port), AMR_METRICS_PORT=str(metrics)) as log:
+    async with planted.started("serve", AMR_HTTP_PORT=str(port), AMR_METRICS_PORT=str(metrics), **PROVIDER) as log:
         await until(log, "serving http", "an alert was not delivered")
         async with asyncio.timeout(PATIENCE):
             await called.wait()
@@ -238,6 +241,8 @@ async def everything(base: str, token: str) -> list[str]:
     """What every page answers that needs no more than the names of a point, a line, a meter."""
     known = {"code": "P-47000999", "serial": "47000999", "name": "tp-7", "id": "1"}
     answers = []
+    head = base64.urlsafe_b64encode(b'{"alg": "RS256", "kid": "k", "typ": "JWT"}').decode()
+    forged = {"Authorization": f"Bearer {head}.e30.{CANARIES['jwt']}"}
     async with httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
         for path, operations in paths.items():
@@ -245,6 +250,7 @@ async def everything(base: str, token: str) -> list[str]:
                 for name, value in known.items():
                     path = path.replace(f"{{{name}}}", value)
                 answers.append((await client.get(path)).text)
+        answers.append((await client.get("/api/v1/points", headers=forged)).text)
     assert sum("47000999" in one for one in answers) > 3
     return answers
 
