@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +77,8 @@ def export_file(
     ] = False,
 ) -> None:
     """Write the stored fleet as TOML that applies back without a difference; passwords as stars, which keep them."""
+    if secrets:
+        _lock_away()
 
     async def work() -> None:
         async with connection(context.obj) as conn:
@@ -81,6 +86,21 @@ def export_file(
             typer.echo(await stored_fleet.export(conn, models, secrets=secrets), nl=False)
 
     run(work())
+
+
+def _lock_away() -> None:
+    """A file that the output goes to becomes its owner's alone before the first byte."""
+    try:
+        into = sys.stdout.fileno()
+    except OSError:  # no file at all
+        return
+    if stat.S_ISREG(os.fstat(into).st_mode):
+        try:
+            os.fchmod(into, 0o600)
+        except OSError as e:
+            raise Misconfigured(
+                f"the output cannot be kept from others: {e.strerror}; write into a file of yours"
+            ) from e
 
 
 @fleet.command("show")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,9 +17,11 @@ from collectors.home import own_home
 from collectors.spool import Spool
 from ingest.model import Line, Polled, PolledLine
 from storage.backup import backup
-from storage.database import DatabaseSettings, open_database
+from storage.database import Database, DatabaseSettings, open_database
 from storage.embedded import EmbeddedServer
 from tests.conftest import open_folder
+
+_LINE = "INSERT INTO line (name, kind, address, options) VALUES ('a', 'modbus-tcp', 'h:1', %s)"
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +75,23 @@ async def test_the_embedded_database_and_its_backup() -> None:
         assert stat.S_IMODE((folder / "all.dump").stat().st_mode) == 0o600
     finally:
         shutil.rmtree(folder)
+
+
+async def test_an_export_with_passwords(
+    database: Database, database_settings: DatabaseSettings, tmp_path: Path
+) -> None:
+    async with database.connection() as conn:
+        await conn.execute(_LINE, ('{"password": "s3"}',))
+    assert database_settings.url
+    environment = {**os.environ, "AMR_DATABASE_URL": database_settings.url, "AMR_DATA": str(tmp_path)}
+    modes = {}
+    for words in ([], ["--secrets"]):
+        file = tmp_path / "fleet.toml"
+        with file.open("wb") as out:
+            exporting = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "amr", "fleet", "export", *words), env=environment, stdout=out
+            )
+            assert await exporting.wait() == 0
+        modes["s3" in file.read_text()] = oct(stat.S_IMODE(file.stat().st_mode))
+        file.unlink()
+    assert modes == {False: "0o666", True: "0o600"}
