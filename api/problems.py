@@ -23,6 +23,7 @@ from api.validation import faults_of
 from ingest.errors import (
     AmrError,
     Busy,
+    Elsewhere,
     FleetConflict,
     Malformed,
     NotFound,
@@ -46,6 +47,7 @@ ERRORS: Mapping[type[AmrError], str] = {
     StoreTimeout: "too_slow",
     StoreUnavailable: "unavailable",
     Busy: "unavailable",
+    Elsewhere: "unavailable",
     Unreachable: "unavailable",
 }
 """Our own errors by class, the nearest ancestor counts; a class not named here is a fault of ours: 500."""

@@ -126,7 +126,7 @@ async def _pour(database: Database, program: str, file: Path) -> None:
     """Run pg_restore; nothing may fail but a newer one's wish for a setting that servers before 17 do not know."""
     where, environment = _connection(database)
     try:
-        await _run([program, "--no-owner", where, str(file)], environment)
+        await _run([program, "--no-owner", "--no-privileges", where, str(file)], environment)
     except Misconfigured as e:
         if _UNKNOWN_SETTING not in str(e) or "errors ignored on restore: 1\n" not in f"{e}\n":
             raise

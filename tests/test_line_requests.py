@@ -57,7 +57,7 @@ APP.add_typer(collectors.cli.line, name="line")
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collectors.cli_words.console.width", 200)
+    monkeypatch.setattr("collectors.cli_words.console._width", 200)  # its property would keep what it restores
 
 
 @pytest.fixture

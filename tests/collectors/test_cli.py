@@ -22,7 +22,7 @@ APP.add_typer(meter, name="meter")
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collectors.cli_words.console.width", 200)
+    monkeypatch.setattr("collectors.cli_words.console._width", 200)  # its property would keep what it restores
 
 
 def run(*arguments: str) -> Result:

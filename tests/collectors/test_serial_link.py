@@ -209,7 +209,7 @@ async def test_faults_of_the_wire_give_errors_and_no_values(over: str, kind: Kin
     rig = Rig()
     one = rig.mercury230()
     meter = polled("mercury-230", "47000999", "5")
-    async with rig.link(over) as link:
+    async with rig.link(over, timeout=0.6) as link:
         await link.read(meter)
         one.break_with(kind)
         with pytest.raises(error):
