@@ -1,6 +1,6 @@
-"""`make bench`: every figure, each beside the ceiling measured in the same run; about twenty-five minutes.
+"""`make bench`: every figure, each beside the ceiling measured in the same run; about thirty minutes.
 
-python -m bench [write] [read] [memory] [poll] [push] [api]
+python -m bench [write] [read] [memory] [poll] [push] [api] [region]
 
 Most of that is the load of three and a half years before reading: at most ten minutes, and what is kept beside it.
 """
@@ -11,9 +11,9 @@ import argparse
 
 import uvloop
 
-from bench import api, memory, poll, push, read, write
+from bench import api, memory, poll, push, read, region, write
 
-PARTS = ("write", "read", "memory", "poll", "push", "api")
+PARTS = ("write", "read", "memory", "poll", "push", "api", "region")
 
 
 async def run(names: list[str]) -> None:
@@ -30,6 +30,8 @@ async def run(names: list[str]) -> None:
         await push.run()
     if "api" in names:
         await api.run()
+    if "region" in names:
+        await region.run()
 
 
 if __name__ == "__main__":
