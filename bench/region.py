@@ -155,7 +155,7 @@ async def working(place: Place, broker: Mosquitto, folder: Path, count: int) -> 
             )
         async with asyncio.timeout(PATIENCE), httpx.AsyncClient() as client:
             for worker in workers:
-                while not (await worker.look(client) and worker.said["amr_mqtt_connected"]):  # noqa: ASYNC110
+                while not (await worker.look(client) and worker.said["amr_mqtt_connected"]):
                     ended = [process.returncode for process in processes if process.returncode is not None]
                     assert not ended, f"a worker ended with {ended} before it was connected"
                     await asyncio.sleep(LOOK)
