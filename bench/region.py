@@ -84,6 +84,8 @@ class Region:
     begun: list[float] = field(default_factory=list)
     done: list[float] = field(default_factory=list)
     """When each cycle's first message was published, and when all of it was stored."""
+    cpu: list[float] = field(default_factory=list)
+    """CPU seconds of all workers by then."""
     memory: float = 0.0
 
     def total(self, name: str) -> float:
@@ -100,6 +102,7 @@ class Region:
                 await asyncio.gather(*(worker.look(client) for worker in self.workers))
                 while len(self.done) < self.stored // self.meters:
                     self.done.append(time.monotonic())
+                    self.cpu.append(self.total("process_cpu_seconds_total"))
                 self.memory = max([self.memory, *(one.said["process_resident_memory_bytes"] for one in self.workers)])
                 await asyncio.sleep(LOOK)
 
@@ -198,15 +201,13 @@ async def run(meters: int = METERS, seconds: float = SECONDS, count: int = WORKE
         workers = await stack.enter_async_context(working(place, broker, folder, count))
         region = Region(meters, workers)
         watching = asyncio.create_task(region.watch())
-        cpu = region.total("process_cpu_seconds_total")
         try:
             await drive(region, broker, gateways, seconds)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-        spent = region.total("process_cpu_seconds_total") - cpu
         await check(place, region)
-        tell(place, region, spent, await bytes_of(place) - before)
+        tell(place, region, await bytes_of(place) - before)
 
 
 async def check(place: Place, region: Region) -> None:
@@ -218,7 +219,7 @@ async def check(place: Place, region: Region) -> None:
     assert found == (wanted, wanted, 0), f"{wanted} published; stored, good and quarantined: {found}"
 
 
-def tell(place: Place, region: Region, cpu: float, grown: int) -> None:
+def tell(place: Place, region: Region, grown: int) -> None:
     """The figures of the cycles behind the first."""
     cycles, seconds = len(region.done) - 1, region.done[-1] - region.done[0]
     readings, everything = cycles * region.meters, len(region.done) * region.meters
@@ -229,7 +230,11 @@ def tell(place: Place, region: Region, cpu: float, grown: int) -> None:
     record(Figure("region, faster than its half-hours", factor, "times", must="> 1", detail=what))
     record(Figure("region, age of the oldest not stored, median", quantile(ages, 0.5), "s", detail=what))
     record(Figure("region, age of the oldest not stored, worst", max(ages), "s", must="<= 1800", detail=what))
-    record(Figure("region, CPU of the workers", 1e6 * cpu / everything, "µs/reading", detail=what))
+    record(
+        Figure(
+            "region, CPU of the workers", 1e6 * (region.cpu[-1] - region.cpu[0]) / readings, "µs/reading", detail=what
+        )
+    )
     record(Figure("region, memory of a worker", region.memory / 1e6, "MB", detail=what))
     record(Figure("region, disk", grown / everything, "bytes/reading", detail=f"{what}; grown by {grown / 1e6:.0f} MB"))
 
