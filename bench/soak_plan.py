@@ -78,7 +78,7 @@ def _fault(chance: random.Random, at: float, lines: int) -> Fault:
     elif kind == "disk full":
         length = chance.uniform(4.0, 9.0)
     elif kind == "clock step":
-        value = chance.choice((-2.0, -0.5, 0.5, 2.0))
+        value = chance.choice((-1.3, -0.6, 0.6, 1.3))  # no multiple of the period: whose poll it is stays clear
     elif kind == "meter":
         target, value = f"{chance.random():.6f} {chance.choice(METER_FAULTS)}", float(chance.choice((1, 2, 3)))
     elif kind.startswith("database"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +29,9 @@ _QUARANTINE = "SELECT reason, detail, times FROM quarantine"
 
 DISPLAYS = {"kWh": "0.006", "kvarh": "0.006", "V": "0.06", "A": "0.006", "W": "0.6", "Hz": "0.006"}
 """Half of what the coarsest of the models shows of a quantity."""
+
+CLOSE, LATE = 0.3, 2.0
+"""Seconds between the beginning of a poll and its answer: usually at most, and at most under delay."""
 
 HELD_IN_HAND = 6.0
 """Seconds after which an answer is durable: the door's patience with the database, and the spool's disk."""
@@ -176,13 +179,11 @@ def _polls(
     begun: datetime, until: datetime,
 ) -> None:  # fmt: skip
     """Each answered poll is stored once, or listed; each slot of the schedule is filled, or listed with its cause."""
+    answered = [at for at in house.watched.polls(serial) if begun.timestamp() <= at < until.timestamp()]
     left = list(stored)
-    for at in house.watched.polls(serial):
-        if not begun.timestamp() <= at < until.timestamp():
-            continue
-        if (place := _match(left, at, around.steps(at))) is not None:
-            del left[place]
-            continue
+    alone = _unmatched(left, answered, lambda at: [0.0], CLOSE)
+    alone = _unmatched(left, alone, around.steps, CLOSE)
+    for at in _unmatched(left, alone, around.steps, LATE):
         cause = _cause(missed, at - 1.0, at + 0.2)
         if around.killed_after(at) or (around.disk_full(at) and around.killed_after(at, 60.0)):
             found.in_hand += 1  # of a poll that the full disk refused it could tell nobody any more
@@ -200,9 +201,26 @@ def _polls(
     _slots(found, stored, missed, around, serial, begun, until)
 
 
-def _match(stored: list[float], at: float, steps: Sequence[float]) -> int | None:
-    """The place of the stored instant that is this poll's."""
-    first = bisect_left(stored, at - 2.0 + min(steps))
+def _unmatched(
+    stored: list[float], answered: Sequence[float], steps: Callable[[float], Sequence[float]], late: float
+) -> list[float]:
+    """The answers that no stored instant is that of; the others' instants are taken out of `stored`.
+
+    Clocks that are right come first: a step as long as the schedule's period would let each answer take its
+    neighbour's instant.
+    """
+    alone = []
+    for at in answered:
+        if (place := _match(stored, at, steps(at), late)) is None:
+            alone.append(at)
+        else:
+            del stored[place]
+    return alone
+
+
+def _match(stored: Sequence[float], at: float, steps: Sequence[float], late: float) -> int | None:
+    """The place of the stored instant that is this poll's: its beginning, at most so many seconds before the answer."""
+    first = bisect_left(stored, at - late + min(steps))
     last = bisect_right(stored, at + 0.2 + max(steps))
     near = range(first, last)
     return min(near, key=lambda place: min(abs(stored[place] - at - step) for step in steps), default=None)

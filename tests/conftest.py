@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+os.environ.pop("COLUMNS", None)  # workers are given one, and consoles that are made at an import would keep it
+
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
@@ -90,6 +92,16 @@ def _describe(dsn: str) -> str:
         timescale = conn.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
     assert version
     return f"PostgreSQL {version[0]}, TimescaleDB {timescale[0] if timescale else 'none'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits long for real processes comes first, so that no core rests at the end."""
+    here = Path(__file__).parent
+
+    def quick(item: pytest.Item) -> bool:
+        return item.path.parent != here and item.path.relative_to(here).parts[0] not in ("crash", "docs", "security")
+
+    items.sort(key=quick)
 
 
 @pytest.hookimpl(wrapper=True)
