@@ -11,11 +11,10 @@ from ingest.model import Register
 from ingest.store import Card
 
 _CARDS = """
-SELECT r.id, m.serial, r.channel, r.digits, r.decimals, r.max_rate, m.gateway,
-       (SELECT min(i.since) FROM installation i WHERE i.meter_id = m.id) AS since,
-       m.id AS meter_id
+SELECT r.id, m.serial, r.channel, r.digits, r.decimals, r.max_rate, m.gateway, first.since, m.id AS meter_id
 FROM unnest(%s::text[]) AS wanted(serial)
 JOIN meter m USING (serial)
+CROSS JOIN LATERAL (SELECT min(since) AS since FROM installation WHERE meter_id = m.id) first
 JOIN register r ON r.meter_id = m.id
 """
 
