@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from api import export_consumption, export_readings
-from api.cli_files import said, write_file
+from api.cli_files import Use, said, write_file
 from api.company import Company
 from api.context import ApiSettings
 from api.doorkeeper import Caller, Role
@@ -71,7 +71,7 @@ def export_readings_file(
         batches = reading_rows(pages, _STAFF, query.points, query.channel, (query.since, query.until))
         return table_file(export_readings.COLUMNS, batches, query.format, query.dialect, words)
 
-    write_file(context.obj, pieces, output or Path(f"readings.{query.format}"))
+    write_file(context.obj, Use("exportReadings", given), pieces, output or Path(f"readings.{query.format}"))
 
 
 @export.command("consumption")
@@ -90,7 +90,8 @@ def export_consumption_file(
 ) -> None:
     """Amounts by calendar steps, computed as the API computes them."""
     given = {"point": points or [], "from": since, "to": until, "step": step, "channel": channel, "gaps": gaps}
-    query, words = _asked(ConsumptionFile, {**given, "format": form, "dialect": dialect}), _language(language)
+    given |= {"format": form, "dialect": dialect}
+    query, words = _asked(ConsumptionFile, given), _language(language)
     chosen: ApiSettings = context.obj.api()
     most, now = chosen.interval_limit, datetime.now(UTC)
 
@@ -98,7 +99,7 @@ def export_consumption_file(
         batches = consumption_rows(pages, _STAFF, query.points, query, most, now, chosen.policy)
         return table_file(export_consumption.COLUMNS, batches, query.format, query.dialect, words)
 
-    write_file(context.obj, pieces, output or Path(f"consumption.{query.format}"))
+    write_file(context.obj, Use("exportConsumption", given), pieces, output or Path(f"consumption.{query.format}"))
 
 
 @export.command("statement")
@@ -113,7 +114,8 @@ def export_statement(
 ) -> None:
     """The month's statement of readings, to print and to sign; AMR_COMPANY_NAME stands at its head."""
     settings: HasCompany = context.obj
-    query = _asked(StatementQuery, {"point": points or [], "month": month, "format": form, "channel": channels or []})
+    given = {"point": points or [], "month": month, "format": form, "channel": channels or []}
+    query = _asked(StatementQuery, given)
     company = settings.company()
     made = datetime.now(company.zone).date()
     policy = settings.api().policy
@@ -121,6 +123,7 @@ def export_statement(
     write, _ = FORMATS[query.format]
     write_file(
         settings,
+        Use("exportStatement", given),
         lambda pages: write(statement, rows(pages, _STAFF, query.points, statement)),
         output or Path(f"statement-{query.month:%Y-%m}.{query.format}"),
     )
@@ -153,7 +156,8 @@ def export_80020(
         with said():
             message = query.message(settings.company(), datetime.now(UTC))
         make = partial(day_message, caller=_STAFF, codes=query.points, message=message, policy=settings.api().policy)
-        write_file(settings, make, folder / message.filename)
+        asked = {**given, "day": query.day, "number": query.number}
+        write_file(settings, Use("export80020", asked), make, folder / message.filename)
 
 
 @export.command("green-button")
@@ -168,12 +172,14 @@ def export_green_button(
     output: Output = None,
 ) -> None:
     """A point's consumption as Green Button data (NAESB ESPI)."""
-    query = _asked(UsageQuery, {"from": since, "to": until, "step": step, "channel": channel})
+    given = {"from": since, "to": until, "step": step, "channel": channel}
+    query = _asked(UsageQuery, given)
     chosen: ApiSettings = context.obj.api()
     words, most, now = _language(language), chosen.interval_limit, datetime.now(UTC)
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in point)
     write_file(
         context.obj,
+        Use("getGreenButton", given, point),
         lambda pages: usage(pages, _STAFF, point, query, words, most, now, chosen.policy),
         output or Path(f"green-button-{name}.xml"),
     )

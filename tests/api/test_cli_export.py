@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import getpass
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -20,6 +22,8 @@ from ingest.delivery import Delivery
 from ingest.errors import AmrError, Malformed, Misconfigured, NotFound
 from ingest.intake import Intake
 from ingest.model import Reading
+from storage import audit
+from storage.audit import Act
 from storage.database import DatabaseSettings, open_database
 from storage.migrate import migrate
 from storage.readings import PostgresStore
@@ -98,6 +102,47 @@ def test_every_file_is_written_whole(run: Program, tmp_path: Path) -> None:
     day = root(tmp_path / "80020_7703311228_20230310_8.xml")
     assert sum(int(value.text or 0) for value in day.iter("value")) == 14  # 48 x 0.3 = 14.4
     assert not list(tmp_path.glob("*.part"))
+
+
+async def _on_record(settings: DatabaseSettings) -> list[Act]:
+    now = datetime.now(UTC)
+    async with open_database(settings) as database, database.connection() as conn:
+        return (await audit.find(conn, since=now - timedelta(hours=1), until=now + timedelta(hours=1)))[::-1]
+
+
+def test_every_file_is_on_record_and_a_refused_one_too(
+    run: Program, database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: "olga")
+    whole = ("--from", "2023-01-01", "--to", "2023-02-01")
+    run("export", "readings", *whole, "--point", "flat-2", "--point", "flat-1")
+    run.fails(NotFound, "nowhere", "export", "consumption", *whole, "--point", "nowhere")
+    run("export", "green-button", "flat-2", *whole, "--channel", "1.8.1", "-o", "-")
+    run("export", "80020", "2023-03-09", "--days", "2")
+    run("export", "statement", "2023-01")
+    acts = asyncio.run(_on_record(database_settings))
+    assert {(act.actor, act.role, act.client) for act in acts} == {("cli:olga", "admin", None)}
+    assert [(act.operation, act.point, act.status) for act in acts] == [
+        ("exportReadings", None, 200),
+        ("exportConsumption", None, 404),
+        ("getGreenButton", "flat-2", 200),
+        ("export80020", None, 200),
+        ("export80020", None, 200),
+        ("exportStatement", None, 200),
+    ]
+    assert acts[0].detail.startswith("point=flat-2&point=flat-1&from=2023-01-01&to=2023-02-01")
+    assert [act.detail for act in acts[3:5]] == ["day=2023-03-09", "day=2023-03-10"]
+
+
+def test_what_cannot_be_put_on_record_is_not_shown(
+    run: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise Misconfigured("no right to write the record")
+
+    monkeypatch.setattr(audit, "write", refused)
+    run.fails(Misconfigured, "no right", "export", "readings", "--from", "2023-01-01", "--to", "2023-02-01")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mistakes_are_named_and_leave_no_file(run: Program, tmp_path: Path) -> None:
