@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,6 @@ from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 from rich.live import Live
 from rich.logging import RichHandler
-from rich.table import Table
-from rich.text import Text
 
 import api.cli_alive
 import api.cli_export
@@ -62,17 +60,16 @@ from collectors.home import Home, own_home
 from collectors.lines import Lines
 from collectors.metrics import ForwardMetrics, PollMetrics, SpoolMetrics, SubscriberMetrics
 from collectors.polling import Polling
-from collectors.push import receive, subscriber_of
+from collectors.push import receive, state_of, subscriber_of
 from collectors.serial_link import line_link
 from collectors.settings import CollectorSettings
 from collectors.spool import Spool
 from collectors.spooling import Spooling, drain_orphans
 from ingest.csv_file import deliveries
-from ingest.delivery import Fate
 from ingest.errors import AmrError, Misconfigured
 from ingest.intake import Intake
 from ingest.log_format import ConsoleFormatter, JsonFormatter
-from ingest.model import Line, PolledLine, Quality
+from ingest.model import Line, PolledLine
 from ingest.refuge import SparedIntake
 from simulators.clock import Clock
 from simulators.shape import load
@@ -80,16 +77,17 @@ from simulators.street import Street
 from simulators.street_fleet import HISTORY_POINT, fleet_text, history_lines
 from storage import fleet, tokens
 from storage.alerting import watch_over
+from storage.cli_overview import glances_table
 from storage.completeness import recount_hourly
 from storage.database import Database, DatabaseSettings, open_database
 from storage.desk import Desk, open_desk
 from storage.fleet import fleet_changes, followed_lines, polled_lines
-from storage.fleet_polled import lines_of_file
+from storage.fleet_polled import followed_file
 from storage.line_service import LineService
 from storage.metrics import FleetMetrics, StoreMetrics
 from storage.midnights import remember_always
 from storage.migrate import migrate
-from storage.overview import Glance, overview
+from storage.overview import overview
 from storage.ownership import Ownership
 from storage.policy import StoragePolicy
 from storage.processes import report
@@ -384,25 +382,10 @@ async def _listening(
     broker = settings.broker(url)
     subscriber = subscriber_of(broker, load_formats(settings.format_names, settings.formats_folder), intake)
     registry.register(SubscriberMetrics(subscriber))
-    ends = [
-        {"file": one.file, "until": one.until.isoformat()}
-        for one in expiries([settings.mqtt_ca, settings.mqtt_certificate])
-    ]
-
-    def state() -> dict[str, object]:
-        standing = subscriber.standing
-        return {
-            "broker": f"{broker.host}:{broker.port}",
-            "connected": standing.connected,
-            "since": standing.since.isoformat(),
-            "detail": standing.trouble,
-            "in_flight": subscriber.held,
-            "certificates": ends,
-        }
-
+    certificates = expiries([settings.mqtt_ca, settings.mqtt_certificate])
     await asyncio.gather(
         receive(subscriber, try_out=settings.mqtt_try_out),
-        report(database, "subscriber", lambda: settings.mqtt_client_id, state),
+        report(database, "subscriber", lambda: settings.mqtt_client_id, lambda: state_of(subscriber, certificates)),
     )
 
 
@@ -523,22 +506,9 @@ async def _edge_lines(settings: Settings) -> AsyncGenerator[list[PolledLine], No
                 async with database.connection() as conn:
                     yield await polled_lines(conn)
         return
-    models, known = settings.models(), ""
-    while True:
-        try:
-            text = settings.fleet.read_text()
-            if text != known:
-                yield lines_of_file(text, models, settings.check_line, settings.check_meter, datetime.now(UTC))
-        except (OSError, UnicodeDecodeError, Misconfigured) as error:
-            if not known:
-                raise Misconfigured(f"the fleet file {settings.fleet}: {error}") from error
-            log.error("the fleet file %s is not what is polled: %s", settings.fleet, error)
-        known = text
-        await asyncio.sleep(FILE_LOOK)
-
-
-FILE_LOOK = 5.0
-"""Seconds between looks at a fleet file for changes."""
+    checks = settings.models(), settings.check_line, settings.check_meter
+    async for lines in followed_file(settings.fleet, *checks):
+        yield lines
 
 
 @app.command("import")
@@ -567,25 +537,9 @@ async def _import_80020(settings: Settings, file: Path, zone: str | None, *, all
 
 
 async def _import(settings: Settings, file: Path) -> None:
-    counts = dict.fromkeys(("stored", "superseded", "repeated", "suspect", "quarantined"), 0)
-    try:
-        text = file.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise Misconfigured(f"{file} cannot be read: {error.strerror}; give the path of a CSV file") from error
-    with text:
+    with api.cli_import.open_csv(file) as text:
         async with service(settings) as (_, intake):
-            for delivery in deliveries(text, file.name):
-                outcome = await intake.accept(delivery)
-                for fate, count in outcome.counts().items():
-                    counts[fate.value] += count
-                counts["quarantined"] += outcome.rejected
-                counts["suspect"] += sum(
-                    verdict.quality is Quality.SUSPECT and verdict.fate is not Fate.QUARANTINED
-                    for verdict in outcome.verdicts
-                )
-    out.print(", ".join(f"{name} {count}" for name, count in counts.items()))
-    if counts["quarantined"]:
-        out.print("what was quarantined, and why: amr quarantine list")
+            await api.cli_import.import_csv(intake, text, file.name)
 
 
 @app.command()
@@ -634,7 +588,7 @@ async def _demo(settings: Settings) -> None:
         with Live(console=out, refresh_per_second=1, screen=False) as live:
             while not collector.done():
                 async with database.connection() as conn:
-                    live.update(_table(await overview(conn)))
+                    live.update(glances_table(await overview(conn)))
                 await asyncio.wait([collector], timeout=1.0)
         await collector
 
@@ -670,24 +624,6 @@ def _introduce(served: str, token: str, folder: Path) -> None:
         out.print(
             f'  curl -s -H "Authorization: Bearer $TOKEN" "{served}/api/v1/{path}"', highlight=False, soft_wrap=True
         )
-
-
-def _table(glances: Sequence[Glance]) -> Table:
-    table = Table("point", "meter", "by", "last, kWh", "age", "source", "quality", box=None)
-    now = datetime.now(UTC)
-    for one in glances:
-        age = "" if one.taken_at is None else str(timedelta(seconds=int((now - one.taken_at).total_seconds())))
-        silent = Text(one.failure, "red") if one.failure else ""
-        table.add_row(
-            one.point,
-            one.meter or "no meter",
-            one.via or "people",
-            "" if one.value is None else f"{one.value:.3f}",
-            age,
-            "" if one.source is None else one.source.label,
-            silent or ("" if one.quality is None else one.quality.label),
-        )
-    return table
 
 
 def main() -> None:

@@ -1,16 +1,20 @@
-"""`amr import FILE.xml` and `FILE.zip`: 80020 messages of other companies, with every row that was not taken named."""
+"""`amr import`: readings from CSV, and 80020 messages of other companies with every row that was not taken named."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TextIO
 
 from api.cli_files import pages_of
 from api.company import Company, zone_of
 from api.xml80020_files import LARGEST_WHOLE, xml_files
 from api.xml80020_import import MOST_NAMED, Report, take_file
+from ingest.csv_file import deliveries
+from ingest.delivery import Fate
 from ingest.errors import Malformed, Misconfigured
 from ingest.intake import Intake
+from ingest.model import Quality
 from storage.cli_words import say
 from storage.database import Database
 
@@ -35,6 +39,30 @@ async def import_80020(
         unread += report.error is not None
     if unread:
         raise Malformed(f"{unread} files could not be read; everything else is stored, and importing again is harmless")
+
+
+def open_csv(file: Path) -> TextIO:
+    """The CSV file to import. Raises Misconfigured when it cannot be opened."""
+    try:
+        return file.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}; give the path of a CSV file") from error
+
+
+async def import_csv(intake: Intake, text: TextIO, name: str) -> None:
+    """Import the readings of a CSV file called `name`, and say how many met which fate."""
+    counts = dict.fromkeys(("stored", "superseded", "repeated", "suspect", "quarantined"), 0)
+    for delivery in deliveries(text, name):
+        outcome = await intake.accept(delivery)
+        for fate, count in outcome.counts().items():
+            counts[fate.value] += count
+        counts["quarantined"] += outcome.rejected
+        counts["suspect"] += sum(
+            verdict.quality is Quality.SUSPECT and verdict.fate is not Fate.QUARANTINED for verdict in outcome.verdicts
+        )
+    say(", ".join(f"{name} {count}" for name, count in counts.items()))
+    if counts["quarantined"]:
+        say("what was quarantined, and why: amr quarantine list")
 
 
 def _read(file: Path) -> bytes:

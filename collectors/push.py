@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from collectors.broker import Broker
+from collectors.certificates import Expiry
 from collectors.formats_in_use import Formats
 from collectors.probe import warn_if_too_small
 from collectors.subscriber import Door, Subscriber
@@ -40,3 +42,16 @@ async def receive(subscriber: Subscriber, *, try_out: bool = True) -> None:
     finally:
         trying.cancel()
         await asyncio.gather(trying, return_exceptions=True)
+
+
+def state_of(subscriber: Subscriber, certificates: Iterable[Expiry]) -> dict[str, object]:
+    """How it stands with the broker, as the process says of itself; instants in ISO 8601."""
+    standing, broker = subscriber.standing, subscriber.broker
+    return {
+        "broker": f"{broker.host}:{broker.port}",
+        "connected": standing.connected,
+        "since": standing.since.isoformat(),
+        "detail": standing.trouble,
+        "in_flight": subscriber.held,
+        "certificates": [{"file": one.file, "until": one.until.isoformat()} for one in certificates],
+    }

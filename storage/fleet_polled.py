@@ -1,12 +1,45 @@
-"""What is polled of a fleet file alone: for a collector that forwards and has no database. Pure."""
+"""What is polled of a fleet file alone: for a collector that forwards and has no database."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
 
+from ingest.errors import Misconfigured
 from ingest.model import Meter, Polled, PolledLine
 from storage.fleet_file import read_fleet
 from storage.fleet_model import Fleet, LineCheck, MeterCheck, Models
+
+log = logging.getLogger(__name__)
+
+LOOK = 5.0
+"""Seconds between looks at a fleet file for changes."""
+
+
+async def followed_file(
+    path: Path, models: Models, check_line: LineCheck, check_meter: MeterCheck
+) -> AsyncGenerator[list[PolledLine], None]:
+    """What the file says is polled, again after each change of it. A mistake in a later version is logged, and the
+    earlier one stands. Raises Misconfigured for a mistake at the beginning.
+    """
+    known: str | None = None
+    trouble = ""
+    while True:
+        try:
+            text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+            if text != known:
+                yield lines_of_file(text, models, check_line, check_meter, datetime.now(UTC))
+            known, trouble = text, ""
+        except (OSError, UnicodeDecodeError, Misconfigured) as error:
+            if known is None:
+                raise Misconfigured(f"the fleet file {path}: {error}") from error
+            if trouble != str(error):
+                log.error("the fleet file %s is not what is polled: %s", path, error)
+            trouble = str(error)
+        await asyncio.sleep(LOOK)
 
 
 def lines_of_file(

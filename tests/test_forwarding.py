@@ -19,7 +19,7 @@ from ingest.errors import Misconfigured
 from simulators.clock import Clock
 from simulators.mosquitto import Mosquitto
 from simulators.street import Street, free_port
-from storage import fleet
+from storage import fleet, fleet_polled
 from storage.database import Database, DatabaseSettings
 from tests.collectors.push_rig import fetch, until
 from tests.collectors.shipped import shipped_settings
@@ -81,7 +81,7 @@ def spooled(file: Path) -> tuple[int, int]:
 async def test_a_changed_fleet_file_is_polled_without_a_restart_and_a_wrong_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(amr, "FILE_LOOK", 0.01)
+    monkeypatch.setattr(fleet_polled, "LOOK", 0.01)
     file = tmp_path / "substation.toml"
     file.write_text(substation("127.0.0.1:1502"))
     async with aclosing(amr._edge_lines(amr.Settings(fleet=file))) as fleets:
