@@ -72,6 +72,7 @@ class Concentrator:
         finally:
             self._client.disconnect()
             await asyncio.to_thread(self._client.loop_stop)
+            del self._client  # closes its thread's sockets, which nothing else does in time
 
     def _read(self, at: datetime) -> None:
         readings = [reading for meter in self._meters for reading in readings_of(meter, at)]

@@ -52,5 +52,8 @@ class LineOutages:
 def _try(error: AmrError) -> str:
     """Of one meter's silence nobody knows yet whether its neighbours are silent too."""
     if isinstance(error, Silent):
-        return "check its power, wiring and address; amr status says whether its neighbours answer"
+        return (
+            "check its power, wiring and address; amr status says whether its neighbours answer, and if it has none, "
+            "check the line's polarity, speed and parity too"
+        )
     return remedy(error.code).en

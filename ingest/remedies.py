@@ -51,6 +51,12 @@ REMEDIES: Mapping[str, Remedy] = {
         "others on the line answer, this one is silent: check its power, wiring and address",
         "другие на линии отвечают, этот молчит: проверьте питание, подключение и адрес счётчика",
     ),
+    "silent_alone": Remedy(
+        "no other meter of its line is asked, so it may be the meter or the line: check the meter's power and address, "
+        "and the RS-485 pair, its polarity, speed and parity",
+        "других счётчиков на этой линии не опрашивают, поэтому виноват счётчик или линия: проверьте питание и адрес "
+        "счётчика, а также пару RS-485, полярность, скорость и чётность",
+    ),
     "malformed": Remedy(
         "its answers are damaged: check shield, termination, and two meters with one address",
         "ответы искажены: проверьте экран, согласующий резистор и нет ли двух счётчиков с одним адресом",

@@ -120,7 +120,10 @@ def _on_lines(lines: Mapping[str, Sequence[Heard]], roads: Roads, now: datetime)
 
 
 def _on_line(line: str, asked: Sequence[Heard], failed: Sequence[Heard]) -> Iterator[Silence]:
-    """A line that is down takes its meters along; if it is up and nobody at all answers, that is its fault too."""
+    """A line that is down takes its meters along; if it is up and nobody at all answers, that is its fault too.
+
+    A meter that is asked alone has no neighbour to tell it from its line: it is named, and that nobody can know.
+    """
     down = [one for one in failed if one.failure == LINE_DOWN]
     if down:
         yield _fault(Level.LINE, line, LINE_DOWN, down)
@@ -129,7 +132,8 @@ def _on_line(line: str, asked: Sequence[Heard], failed: Sequence[Heard]) -> Iter
         return
     for one in failed:
         if one.failure and one.failure != LINE_DOWN:
-            yield _fault(Level.METER, one.meter, one.failure, [one])
+            alone = one.failure == TIMEOUT and len(asked) == 1
+            yield _fault(Level.METER, one.meter, "silent_alone" if alone else one.failure, [one])
 
 
 def _behind_gateways(gateways: Mapping[str, Sequence[Heard]], roads: Roads, now: datetime) -> Iterator[Silence]:

@@ -76,12 +76,13 @@ class Publisher:
         self._client.loop_start()
 
     async def stop(self) -> None:
-        """Disconnect and end paho's thread; futures of unacknowledged messages are cancelled."""
+        """Disconnect and end paho's thread; futures of unacknowledged messages are cancelled. Not to be used again."""
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
         for done in self._waiting.values():
             done.cancel()
         self._waiting.clear()
+        del self._client  # closes its thread's sockets: the garbage collector, coming to us, might find them first
 
     async def __aenter__(self) -> Self:
         await self.start()

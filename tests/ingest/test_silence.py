@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.remedies import REMEDIES
+from ingest.remedies import REMEDIES, remedy
 from ingest.silence import Heard, Level, Road, Roads, Silence, silences
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -55,8 +55,16 @@ def test_a_line_where_nobody_answers_is_named_once() -> None:
     assert found == [Silence(Level.LINE, "tp-1", "nobody_answers", NOW - timedelta(minutes=90), ("1", "2", "3"))]
 
 
-def test_the_only_meter_of_a_line_that_times_out_is_the_meter() -> None:
-    assert faults(polled("1", "timeout")) == [(Level.METER, "1", "timeout", ("1",))]
+def test_a_meter_that_is_alone_on_its_line_cannot_be_told_from_the_line() -> None:
+    assert faults(polled("1", "timeout")) == [(Level.METER, "1", "silent_alone", ("1",))]
+    assert faults(polled("1", "malformed")) == [(Level.METER, "1", "malformed", ("1",))]
+    for part in ("power", "address", "polarity", "speed", "parity"):
+        assert part in remedy("silent_alone").en, "both the meter and the line are to be looked at"
+
+
+def test_a_meter_whose_neighbours_nobody_asks_is_alone_as_well() -> None:
+    unasked = polled("2", tried=91, answered=91)
+    assert (Level.METER, "1", "silent_alone", ("1",)) in faults(polled("1", "timeout"), unasked)
 
 
 def test_a_lost_port_takes_its_meters_along_and_leaves_others_their_own_cause() -> None:

@@ -1,7 +1,9 @@
 """Gateways over MQTT, received by paho from a real Mosquitto and from the embedded broker."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -132,6 +134,17 @@ async def test_a_publisher_without_a_broker_ends_cleanly() -> None:
     waiting = await publisher.publish("t", "x")
     await asyncio.wait_for(publisher.stop(), WAIT)
     assert waiting.cancelled()
+
+
+async def test_a_stopped_publisher_leaves_no_socket_to_the_garbage_collector() -> None:
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    gc.disable()
+    try:
+        async with Publisher("mqtt://127.0.0.1:1", "gw") as publisher:
+            weakref.finalize(publisher._client, loop.call_soon_threadsafe, gone.set)
+        await asyncio.wait_for(gone.wait(), WAIT)
+    finally:
+        gc.enable()
 
 
 async def test_a_persistent_session_gets_what_came_meanwhile(broker: Mosquitto | EmbeddedBroker) -> None:
