@@ -106,7 +106,7 @@ async def usage(
 
 async def _amounts(
     conn: Any, point: MeteringPoint, channel: str, step: Step, part: Range, policy: Policy | None
-) -> list[Amount]:
+) -> Sequence[Amount]:
     edges = cuts(part.since, part.until, step, point.tz)
     found = (await stretches(conn, point.code, [channel], edges))[channel]
     return await asyncio.to_thread(consumption, found, edges, policy)

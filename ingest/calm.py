@@ -1,25 +1,30 @@
-"""Where a counter stood at each cut if nothing about it is remarkable: read off the two readings beside the cut. Pure.
+"""Where a counter stood at cuts beside which nothing is remarkable: read off the two readings there. Pure.
 
-That is what nearly every point of nearly every page is: one register of one meter, read by one machine, without breaks,
-long silences, declared values or load profile. Its chain need not be linked (`ingest.chain`) to know what it says.
+That is what nearly every cut of nearly every page is: one register of one meter, read by one machine, without breaks,
+long silences or load profile. Its chain need not be linked (`ingest.chain`) to know what it says there.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from ingest.chain import Mark
+from ingest.beside import Beside, beside
 from ingest.counting import Boundary
 from ingest.judge import Limits
 from ingest.model import Source
 
+_NEVER = (-(2**63), 2**63)
+"""No instant is before or after these."""
 
-class Shows(NamedTuple):
-    """What the register shows at a cut (millionths), and whether that was read or lies between two readings."""
 
-    value: int
-    interpolated: bool
+class Run(NamedTuple):
+    """What the register shows (millionths) at adjacent cuts from number `first` on, and where that is interpolated."""
+
+    first: int
+    shown: list[int]
+    between: list[bool]
 
 
 class Counted(Protocol):
@@ -29,7 +34,7 @@ class Counted(Protocol):
     def limits(self) -> Limits: ...
 
     @property
-    def boundaries(self) -> tuple[Boundary, ...]: ...
+    def boundaries(self) -> Sequence[Boundary]: ...
 
     @property
     def breaks(self) -> Mapping[Source, Sequence[int]]: ...
@@ -41,43 +46,74 @@ class Counted(Protocol):
     def closing(self) -> int | None: ...
 
     @property
-    def slots(self) -> tuple[object, ...]: ...
+    def slots(self) -> Sequence[object]: ...
 
     @property
     def unsteady(self) -> bool: ...
 
 
-def shown_at(counter: Counted, cuts: Sequence[int], limit: int) -> list[Shows] | None:
-    """What the register shows at ascending cuts; None where anything needs a closer look.
+def calm_runs(counter: Counted, since: int, until: int, cuts: Sequence[int], limit: int) -> list[Run]:
+    """The runs of ascending cuts within [since, until], of two at least, that need no closer look.
 
-    Of two readings at most `limit` apart, or equal ones, the cut between them is interpolated.
+    Of two readings at most `limit` apart, or equal ones, the cut between them is interpolated. None where anything
+    about the counter as a whole is remarkable: then one cut may say something about others.
     """
-    if counter.unsteady or counter.slots or counter.opening is not None or counter.closing is not None:
-        return None
-    if any(counter.breaks.values()):
-        return None
-    beside = {boundary.at: boundary for boundary in counter.boundaries}
-    found: list[Shows] = []
-    source: Source | None = None
-    reached: Mark | None = None
-    for cut in cuts:
-        boundary = beside.get(cut)
-        if boundary is None or len(boundary.before) != 1 or len(boundary.after) != 1:
-            return None
-        before, after = boundary.before[0], boundary.after[0]
-        if source is None:
-            source = before.source
-            if source.by_person or source is Source.ESTIMATE:
-                return None
-        if before.source is not source or after.source is not source or before.quality or after.quality:  # GOOD is 0
-            return None
-        moved, length = after.value - before.value, after.at - before.at
-        if moved < 0 or (length > limit and moved):
-            return None
-        if reached is not None and before.at >= reached.at and before.value < reached.value:
-            return None
-        reached = after
-        passed = moved * (cut - before.at) // length if length else 0
-        found.append(Shows(before.value + passed, moved != 0 and before.at < cut < after.at))
+    if counter.unsteady or counter.slots or any(counter.breaks.values()):
+        return []
+    found = counter.boundaries if isinstance(counter.boundaries, Beside) else beside(counter.boundaries)
+    if found is None or found.source.by_person or found.source is Source.ESTIMATE or not _sound(found):
+        return []
+    # What was declared counts at the ends of the installation, in place of any reading there.
+    low = _NEVER[0] if counter.opening is None else since + 1
+    high = _NEVER[1] if counter.closing is None else until - 1
+    first, last = bisect_left(cuts, since), bisect_right(cuts, until)
+    inner = cuts if last - first == len(cuts) else cuts[first:last]
+    runs = _runs(found.within(inner, low, high), inner, limit)
     modulus = counter.limits.modulus
-    return found if modulus is None or not found or found[-1].value < modulus else None
+    if modulus is not None and any(run.shown[-1] >= modulus for run in runs):
+        return []
+    return [Run(first + run.first, run.shown, run.between) for run in runs if len(run.shown) > 1]
+
+
+def _sound(found: Beside) -> bool:
+    """Whether the readings of the other boundaries are good as well, and fit in: nothing ever falls."""
+    if not found.others:
+        return True
+    marks = [mark for boundary in found.others for side in (boundary.before, boundary.after) for mark in side]
+    if any(mark.quality for mark in marks):  # GOOD is 0
+        return False
+    known = {*zip(found.before_ats, found.before, strict=True), *zip(found.after_ats, found.after, strict=True)}
+    values = [value for _, value in sorted({*known, *((mark.at, mark.value) for mark in marks)})]
+    return values == sorted(values)
+
+
+def _runs(found: Beside, cuts: Sequence[int], limit: int) -> list[Run]:
+    """The runs among the cuts, also those of a single one; none when the counter falls."""
+    runs: list[Run] = []
+    shown: list[int] = []
+    between: list[bool] = []
+    number = reached_at = reached = -1
+    for cut, before_at, before, after_at, after in zip(
+        found.ats, found.before_ats, found.before, found.after_ats, found.after, strict=True
+    ):
+        number += 1
+        moved, length = after - before, after_at - before_at
+        if moved < 0 or (before < reached and before_at >= reached_at):
+            return []
+        reached_at, reached = after_at, after
+        if cuts[number] != cut or (moved and length > limit):
+            if shown:
+                runs.append(Run(number - len(shown), shown, between))
+                shown, between = [], []
+            number = bisect_left(cuts, cut, number)
+            if moved and length > limit:
+                continue
+        if moved and length:
+            shown.append(before + moved * (cut - before_at) // length)
+            between.append(before_at < cut < after_at)
+        else:
+            shown.append(before)
+            between.append(False)
+    if shown:
+        runs.append(Run(number + 1 - len(shown), shown, between))
+    return runs

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
+from operator import sub
 from typing import NamedTuple
 
-from ingest.calm import shown_at
+from ingest.amounts import WHOLE, Amount, Joined, Steady
+from ingest.calm import calm_runs
 from ingest.chain import Chain, link
 from ingest.channel import from_micro, unit_of
 from ingest.counting import Boundary, Policy, counting, good
@@ -27,10 +29,8 @@ from ingest.places import Part, Places, part, places
 
 __all__ = ["Amount", "Boundary", "Counter", "Policy", "Slot", "Stretch", "chain_of", "consumption"]
 
-_WHOLE = Decimal("1.0000")
 _SHARE = Decimal("0.0001")
 _ONE = Decimal(1)
-_INTERPOLATED = ("interpolated",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Counter:
 
     channel: str
     limits: Limits
-    boundaries: tuple[Boundary, ...] = ()
+    boundaries: Sequence[Boundary] = ()
     breaks: Mapping[Source, Sequence[int]] = field(default_factory=dict)
     opening: int | None = None
     closing: int | None = None
@@ -69,38 +69,68 @@ class Stretch:
     zones: tuple[Counter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """Consumption over [begin, end), K applied, in the channel's unit; None without grounds.
-
-    An amount covers the measured part of its interval: `completeness` is that share of time (0 to 1, four decimals,
-    rounded down). `begin_value` and `end_value` are the register's values at the ends of that part, where one meter
-    shows them. `reasons` are stable codes for anything worth knowing; `quality` is the worst of the parts.
-    """
-
-    begin: datetime
-    end: datetime
-    amount: Decimal | None
-    quality: Quality
-    completeness: Decimal
-    ratios: tuple[Decimal, ...] = ()
-    reasons: tuple[str, ...] = ()
-    begin_value: Decimal | None = None
-    end_value: Decimal | None = None
-    meters: tuple[str, ...] = ()
-    unit: str = ""
-
-
-def consumption(stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: Policy | None = None) -> list[Amount]:
+def consumption(
+    stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: Policy | None = None
+) -> Sequence[Amount]:
     """The amounts between adjacent cuts (ascending, aware); one less than there are cuts."""
     policy = policy or Policy()
     instants = [micros(cut) for cut in cuts]
-    longest = max((b - a for a, b in pairwise(instants)), default=0)
+    longest = max(map(sub, instants[1:], instants), default=0)
     limit = max(span(policy.gap_limit), longest * 3 // 2)
     unit = next((unit_of(counter.channel) for stretch in stretches for counter in stretch.counters), "")
-    calm = _calm(stretches, cuts, instants, limit, unit)
-    if calm is not None:
-        return calm
+    pieces: list[Sequence[Amount]] = []
+    done = 0
+    for first, calm in _calm(stretches, cuts, instants, limit, unit):
+        if first > done:
+            pieces.append(_linked(stretches, cuts, instants, (done, first), limit, policy, unit))
+        pieces.append(calm)
+        done = first + len(calm)
+    if done < len(cuts) - 1:
+        pieces.append(_linked(stretches, cuts, instants, (done, len(cuts) - 1), limit, policy, unit))
+    return pieces[0] if len(pieces) == 1 else Joined(pieces)
+
+
+def _calm(
+    stretches: Sequence[Stretch], cuts: Sequence[datetime], instants: Sequence[int], limit: int, unit: str
+) -> list[tuple[int, Steady]]:
+    """Amounts that need no closer look, with the number of the first, where one register stood there all the time."""
+    if len(stretches) != 1 or len(stretches[0].counters) != 1 or len(cuts) < 2:
+        return []
+    [stretch] = stretches
+    until = instants[-1] + 1 if stretch.until is None else micros(stretch.until)
+    return [
+        (
+            run.first,
+            Steady(
+                cuts if len(run.shown) == len(cuts) else cuts[run.first : run.first + len(run.shown)],
+                run.shown,
+                run.between,
+                stretch.ratio,
+                stretch.meter,
+                unit,
+            ),
+        )
+        for run in calm_runs(stretch.counters[0], micros(stretch.since), until, instants, limit)
+    ]
+
+
+def _linked(
+    stretches: Sequence[Stretch],
+    cuts: Sequence[datetime],
+    instants: Sequence[int],
+    numbers: tuple[int, int],
+    limit: int,
+    policy: Policy,
+    unit: str,
+) -> list[Amount]:
+    """The amounts between cuts of two numbers, from the linked readings around them.
+
+    Where that is not all, everything beyond is calm: then the readings around these cuts are all that counts.
+    """
+    first, last = numbers
+    if last - first < len(cuts) - 1:
+        cuts, instants = cuts[first : last + 1], instants[first : last + 1]
+        stretches = [_narrowed(stretch, instants[0], instants[-1]) for stretch in stretches]
     shares: list[list[_Share]] = [[] for _ in instants[1:]]
     for stretch in stretches:
         _Walk(stretch, instants, limit, policy).fill(shares)
@@ -109,40 +139,13 @@ def consumption(stretches: Sequence[Stretch], cuts: Sequence[datetime], policy: 
     ]  # fmt: skip
 
 
-def _calm(
-    stretches: Sequence[Stretch], cuts: Sequence[datetime], instants: Sequence[int], limit: int, unit: str
-) -> list[Amount] | None:
-    """The same where one register stood there all the time and nothing about it is remarkable; else None."""
-    if len(stretches) != 1 or len(stretches[0].counters) != 1 or len(cuts) < 2:
-        return None
-    [stretch] = stretches
-    if stretch.since > cuts[0] or (stretch.until is not None and stretch.until < cuts[-1]):
-        return None
-    places = shown_at(stretch.counters[0], instants, limit)
-    if places is None:
-        return None
-    shown = [from_micro(place.value) for place in places]
-    ratio, ratios, meters = stretch.ratio, (stretch.ratio,), (stretch.meter,)
-    found = []
-    for n, (opens, closes) in enumerate(pairwise(places)):
-        moved = Decimal(closes.value - opens.value)
-        estimated = opens.interpolated or closes.interpolated
-        found.append(
-            Amount(
-                cuts[n],
-                cuts[n + 1],
-                (moved if ratio == _ONE else moved * ratio).scaleb(-6),
-                Quality.ESTIMATED if estimated else Quality.GOOD,
-                _WHOLE,
-                ratios,
-                _INTERPOLATED if estimated else (),
-                shown[n],
-                shown[n + 1],
-                meters,
-                unit,
-            )
-        )
-    return found
+def _narrowed(stretch: Stretch, first: int, last: int) -> Stretch:
+    """The same with the boundaries of its own counters within [first, last] alone."""
+    counters = tuple(
+        replace(counter, boundaries=tuple(one for one in counter.boundaries if first <= one.at <= last))
+        for counter in stretch.counters
+    )
+    return replace(stretch, counters=counters)
 
 
 class _Share(NamedTuple):
@@ -255,7 +258,7 @@ def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share
             ratio = share.stretch.ratio
             total += found.moved if ratio == _ONE else found.moved * ratio
             measured += found.measured
-    complete = _WHOLE if measured == length else (Decimal(measured) / length).quantize(_SHARE, rounding="ROUND_DOWN")
+    complete = WHOLE if measured == length else (Decimal(measured) / length).quantize(_SHARE, rounding="ROUND_DOWN")
     reasons = _reasons(length, shares, known)
     if not known:
         return Amount(begin, end, None, Quality.MISSING, complete, reasons=reasons, unit=unit)
@@ -284,7 +287,7 @@ def _measured(begin: datetime, end: datetime, stretch: Stretch, part: Part, unit
         end,
         (Decimal(part.moved) if ratio == _ONE else part.moved * ratio).scaleb(-6),
         part.quality,
-        _WHOLE,
+        WHOLE,
         (ratio,),
         tuple(sorted(part.reasons)) if len(part.reasons) > 1 else part.reasons,
         _shown(part.begin) if whole else None,

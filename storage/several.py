@@ -31,7 +31,7 @@ async def consumption_of_points(
     step: Step,
     *,
     policy: Policy | None = None,
-) -> dict[str, list[Amount]]:
+) -> dict[str, Sequence[Amount]]:
     """By point, the amounts of one channel between the local midnights of `begin` and `end`, cut in the point's zone.
 
     Raises NotFound that names the first point nobody knows, Malformed for dates or steps that cannot be cut.
@@ -47,7 +47,7 @@ async def amounts_between(
     channel: str,
     *,
     policy: Policy | None = None,
-) -> dict[str, list[Amount]]:
+) -> dict[str, Sequence[Amount]]:
     """By point, the amounts of one channel between adjacent cuts of its own; points with the same cuts go together.
 
     A point that nobody knows has amounts without grounds, as one where no meter stands.
@@ -55,7 +55,7 @@ async def amounts_between(
     alike: dict[tuple[datetime, ...], list[str]] = defaultdict(list)
     for point, edges in borders.items():
         alike[tuple(edges)].append(point)
-    found: dict[str, list[Amount]] = {}
+    found: dict[str, Sequence[Amount]] = {}
     for edges, points in alike.items():
         for group in _groups(points):
             selected = await stretches_of(conn, group, [channel], edges)

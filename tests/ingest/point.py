@@ -73,7 +73,7 @@ class Point:
         policy: Policy | None = None,
         dense: bool = False,
         slots: Sequence[Slot] = (),
-    ) -> list[Amount]:
+    ) -> Sequence[Amount]:
         """Consumption between the cuts."""
         return consumption(self.stretches(cuts, channel=channel, dense=dense, slots=slots), cuts, policy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -31,7 +32,7 @@ def kwh(*values: str | None) -> list[Decimal | None]:
     return [None if value is None else D(value) for value in values]
 
 
-def amounts(found: list[Amount]) -> list[Decimal | None]:
+def amounts(found: Sequence[Amount]) -> list[Decimal | None]:
     return [amount.amount for amount in found]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -31,7 +31,7 @@ def some(seed: int, sources: tuple[Source, ...]) -> tuple[Random, list[Reading]]
     return rng, messy(rng, rng.choice([10, 30, 60]), faults=rng.choice([0, 0.03, 0.1]), sources=sources)
 
 
-def total(amounts: list[Amount]) -> Decimal:
+def total(amounts: Sequence[Amount]) -> Decimal:
     return sum((amount.amount for amount in amounts if amount.amount is not None), Decimal(0))
 
 

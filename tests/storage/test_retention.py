@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -53,7 +53,7 @@ def half_hours(start: str = "100", first: datetime = FIRST, days: float = DAYS) 
     return rows
 
 
-async def amounts(database: Database, step: Step, point: str = "MP-m1") -> list[Amount]:
+async def amounts(database: Database, step: Step, point: str = "MP-m1") -> Sequence[Amount]:
     edges = cuts(FIRST, FIRST + timedelta(days=DAYS), step, SAMARA)
     async with database.connection() as conn:
         found = await stretches(conn, point, ["1.8.0"], edges)

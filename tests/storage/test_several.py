@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -76,7 +77,7 @@ async def district(database: Database) -> Database:
     return database
 
 
-async def alone(database: Database, point: str, zone: str, step: Step) -> list[Amount]:
+async def alone(database: Database, point: str, zone: str, step: Step) -> Sequence[Amount]:
     tz = ZoneInfo(zone)
     edges = cuts(datetime(2026, 1, 5, tzinfo=tz), datetime(2026, 4, 3, tzinfo=tz), step, tz)
     async with database.connection() as conn:

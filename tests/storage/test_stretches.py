@@ -43,7 +43,7 @@ async def selected(
 
 async def amounts(
     database: Database, cuts: Sequence[datetime], channel: str = "1.8.0", policy: Policy | None = None
-) -> list[Amount]:
+) -> Sequence[Amount]:
     return consumption((await selected(database, cuts, [channel]))[channel], cuts, policy)
 
 
