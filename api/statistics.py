@@ -63,7 +63,7 @@ async def statistics_of(
     seen = await see(conn, caller, code)
     parts = [part for part in everything(seen) if part.since <= now]
     at = min(now, parts[-1].until - datetime.resolution)
-    found = await point_statistics(conn, code, channel, now=at, policy=policy)
+    found = await point_statistics(conn, code, channel, now=at, policy=policy, zone=seen.point.tz)
     periods = (found.month_to_date, found.previous_month, found.same_month_last_year)
     if all(figures.amount.amount is None for figures in periods):
         await check_channel_known(conn, seen, "channel", channel)

@@ -85,6 +85,8 @@ async def breaks(
         of_register[register].append(source)
     asks = [(n, span, source) for n, span in enumerate(spans) for source in of_register[span.register_id]]
     found: list[dict[Source, list[int]]] = [{} for _ in spans]
+    if not asks:
+        return found
     cursor = micros_cursor(conn)
     await cursor.execute(
         _BREAKS,

@@ -88,12 +88,15 @@ async def latest(
     since: datetime | None = None,
     until: datetime | None = None,
     policy: Policy | None = None,
+    channels: Sequence[str] | None = None,
 ) -> list[Counted]:
     """For each channel ever metered at the point, by channel: what counts as its last reading within [since, until).
 
-    A suspect reading counts only where nothing better is stored; one from the future never does.
+    With `channels` these alone. A suspect reading counts only where nothing better is stored; one from the future never
+    does.
     """
-    return (await latest_of(conn, [point], since=since, until=until, policy=policy))[point]
+    found = await latest_of(conn, [point], since=since, until=until, policy=policy, channels=channels)
+    return found[point]
 
 
 async def latest_of(
@@ -103,17 +106,18 @@ async def latest_of(
     since: datetime | None = None,
     until: datetime | None = None,
     policy: Policy | None = None,
+    channels: Sequence[str] | None = None,
 ) -> dict[str, list[Counted]]:
     """The same for many points, by point: as many questions to the database as for one."""
     policy = policy or Policy()
-    rows = await newest_readings(conn, points, since or _FIRST, until or _LAST)
-    channels: dict[str, dict[str, list[StoredReading]]] = {point: {} for point in points}
+    rows = await newest_readings(conn, points, since or _FIRST, until or _LAST, channels)
+    by_point: dict[str, dict[str, list[StoredReading]]] = {point: {} for point in points}
     for point, *row in rows:
         reading = _reading(row)
-        channels[point].setdefault(reading.channel, []).append(reading)
+        by_point[point].setdefault(reading.channel, []).append(reading)
     return {
         point: [_counted(found[channel], policy) for channel in sorted(found, key=_channel_order)]
-        for point, found in channels.items()
+        for point, found in by_point.items()
     }
 
 

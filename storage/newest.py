@@ -28,7 +28,8 @@ SELECT p.code, r.id, s.source, w.since, w.until,
        m.serial, r.channel, x.taken_at, s.source, x.value, x.quality, x.reasons, x.received_at, e.author, e.note
 FROM point p JOIN installation i ON i.point_id = p.id
 CROSS JOIN LATERAL (SELECT greatest(i.since, %(since)s) AS since, least(i.until, %(until)s) AS until) w
-JOIN meter m ON m.id = i.meter_id JOIN register r ON r.meter_id = m.id
+JOIN meter m ON m.id = i.meter_id
+JOIN register r ON r.meter_id = m.id AND (%(channels)s::text[] IS NULL OR r.channel = ANY(%(channels)s))
 LEFT JOIN series s ON s.register_id = r.id
 LEFT JOIN LATERAL (
     SELECT taken_at, value, quality, reasons, received_at FROM reading
@@ -80,11 +81,18 @@ class _Series(NamedTuple):
 
 
 async def newest_readings(
-    conn: psycopg.AsyncConnection[Any], points: Sequence[str], since: datetime, until: datetime
+    conn: psycopg.AsyncConnection[Any],
+    points: Sequence[str],
+    since: datetime,
+    until: datetime,
+    channels: Sequence[str] | None = None,
 ) -> list[tuple[Any, ...]]:
-    """Rows of (point, serial, channel, taken_at, source, value, quality, reasons, received_at, author, note)."""
+    """Rows of (point, serial, channel, taken_at, source, value, quality, reasons, received_at, author, note).
+
+    Of all channels, or of these.
+    """
     low = max(since, min(until, datetime.now(UTC)) - _NEAR)
-    asked = {"points": list(points), "since": since, "until": until, "low": low}
+    asked = {"points": list(points), "since": since, "until": until, "low": low, "channels": channels}
     found: list[tuple[Any, ...]] = []
     unsure: list[_Series] = []
     for row in await (await conn.execute(_GOING_ON, asked, binary=True)).fetchall():

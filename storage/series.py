@@ -5,7 +5,7 @@ In a long history cut into chunks the most expensive question is the one whose a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -39,14 +39,12 @@ ORDER BY register_id, source
 ON CONFLICT DO NOTHING
 """
 
-_SOURCES = "SELECT register_id, source FROM series WHERE register_id = ANY(%s) ORDER BY register_id, source"
 # For a register that nobody took notice of: its readings may have been put there by hand.
 _LOOK = """
 SELECT r.id, s.id FROM unnest(%(registers)s::int[]) AS r(id) CROSS JOIN unnest(%(sources)s::smallint[]) AS s(id)
 CROSS JOIN LATERAL (SELECT FROM reading WHERE register_id = r.id AND source = s.id ORDER BY taken_at LIMIT 1) one
 ORDER BY r.id, s.id
 """
-_PROFILED = "SELECT register_id FROM profile_series WHERE register_id = ANY(%s)"
 
 
 async def note(conn: psycopg.AsyncConnection[Any], changes: Iterable[Change]) -> None:
@@ -73,17 +71,11 @@ async def note_profiles(conn: psycopg.AsyncConnection[Any], series: Collection[t
     await conn.execute(_NOTE_PROFILES, ([register for register, _ in series], [source for _, source in series]))
 
 
-async def sources(conn: psycopg.AsyncConnection[Any], registers: Collection[int]) -> Present:
-    """Which sources ever gave readings of these registers."""
-    found = await (await conn.execute(_SOURCES, (sorted(set(registers)),), binary=True)).fetchall()
-    unnoticed = set(registers) - {register for register, _ in found}
+async def sources(conn: psycopg.AsyncConnection[Any], noticed: Mapping[int, Sequence[int]]) -> Present:
+    """Which sources ever gave readings of these registers: those noticed, and for a register without any a look."""
+    found = [(register, source) for register, sources in noticed.items() for source in sources]
+    unnoticed = sorted(register for register, sources in noticed.items() if not sources)
     if unnoticed:
-        asked = {"registers": sorted(unnoticed), "sources": [int(source) for source in Source]}
+        asked = {"registers": unnoticed, "sources": [int(source) for source in Source]}
         found += await (await conn.execute(_LOOK, asked, binary=True)).fetchall()
     return found
-
-
-async def profiled(conn: psycopg.AsyncConnection[Any], registers: Collection[int]) -> set[int]:
-    """Those of the registers that have a load profile."""
-    rows = await (await conn.execute(_PROFILED, (sorted(set(registers)),), binary=True)).fetchall()
-    return {register for (register,) in rows}

@@ -20,9 +20,13 @@ from ingest.model import Register, Source
 FOREVER = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
 
 # All installations of a point, for a meter whose ratio changes stands on: its readings before serve the time after.
+# What there is of each register at all comes with it, so that nobody asks for what was never there.
 _STANDING = """
 SELECT p.code, i.id, m.serial, i.since, i.until, i.ct * i.vt, r.id, r.channel, r.digits, r.decimals, r.max_rate,
-       o.opening, o.closing
+       o.opening, o.closing,
+       ARRAY(SELECT source FROM series WHERE register_id = r.id ORDER BY source),
+       EXISTS (SELECT FROM discontinuity WHERE register_id = r.id),
+       EXISTS (SELECT FROM profile_series WHERE register_id = r.id)
 FROM point p
 JOIN installation i ON i.point_id = p.id
 JOIN meter m ON m.id = i.meter_id
@@ -37,7 +41,9 @@ ORDER BY p.code, i.since, r.channel
 class Standing:
     """One register of one installation, and what was found around its cuts.
 
-    Its readings are good from `low` to `high`: the time the meter stood here, also under another ratio.
+    Its readings are good from `low` to `high`: the time the meter stood here, also under another ratio. `sources` are
+    those that ever gave any (none: nobody took notice of any), `broken` and `profiled` say whether there are any breaks
+    and load profiles of the register.
     """
 
     installation: int
@@ -50,9 +56,12 @@ class Standing:
     limits: Limits
     opening: int | None
     closing: int | None
+    sources: Sequence[int]
+    broken: bool
+    profiled: bool
     low: int
     high: int
-    boundaries: list[Boundary] = field(default_factory=list)
+    boundaries: Sequence[Boundary] = ()
     breaks: dict[Source, list[int]] = field(default_factory=dict)
     unsteady: bool = False
     slots: tuple[Slot, ...] = ()
@@ -62,7 +71,7 @@ class Standing:
         return Counter(
             self.channel,
             self.limits,
-            tuple(self.boundaries),
+            self.boundaries,
             self.breaks,
             self.opening,
             self.closing,
@@ -101,12 +110,27 @@ async def load(conn: psycopg.AsyncConnection[Any], points: Sequence[str]) -> dic
 
 
 def _standing(row: Sequence[Any]) -> Standing:
-    installation, serial, since, until, ratio, register_id, channel, digits, decimals, max_rate, opening, closing = row
-    limits = limits_of(Register(register_id, serial, channel, digits, decimals, max_rate))
+    installation, serial, since, until, ratio, register_id, channel = row[:7]
+    limits = limits_of(Register(register_id, serial, channel, *row[7:10]))
+    opening, closing, sources, broken, profiled = row[10:]
     low, high = micros(since), FOREVER if until is None else micros(until)
     return Standing(
-        installation, serial, since, until, ratio, register_id, channel, limits, opening, closing, low, high
-    )  # fmt: skip
+        installation,
+        serial,
+        since,
+        until,
+        ratio,
+        register_id,
+        channel,
+        limits,
+        opening,
+        closing,
+        sources,
+        broken,
+        profiled,
+        low,
+        high,
+    )
 
 
 def _join_same_meters(every: Sequence[Standing]) -> None:

@@ -16,16 +16,10 @@ from ingest.model import Quality, Source
 from ingest.statistics import AsOf, Statistics, periods, statistics
 from ingest.substitutes import SubstituteRule, substituted
 from storage.history import latest
-from storage.stretches import stretches
+from storage.standing import load
+from storage.stretches import stretches, within
 
-_CHANNELS = """
-SELECT p.zone, coalesce(array_agg(DISTINCT r.channel) FILTER (WHERE r.channel IS NOT NULL), '{}')
-FROM point p
-LEFT JOIN installation i ON i.point_id = p.id
-LEFT JOIN register r ON r.meter_id = i.meter_id AND r.channel LIKE %(quantity)s || '.%%'
-WHERE p.code = %(point)s
-GROUP BY p.id
-"""
+_ZONE = "SELECT zone FROM point WHERE code = %s"
 
 # The end of the newest interval of each profile: one probe of the key for each source.
 _PROFILE_END = """
@@ -50,21 +44,22 @@ async def point_statistics(
     *,
     now: datetime,
     policy: Policy | None = None,
+    zone: ZoneInfo | None = None,
 ) -> Statistics:
-    """The figures of one channel of a point as they are known at `now`.
+    """The figures of one channel of a point as they are known at `now`; `zone` is the point's, where that is known.
 
     Raises NotFound for a point that does not exist. A channel nobody meters has figures without amounts.
     """
+    zone = zone or await _zone(conn, point)
+    places = await load(conn, [point])
     quantity = channel.rpartition(".")[0]
-    row = await (await conn.execute(_CHANNELS, {"point": point, "quantity": quantity})).fetchone()
-    if row is None:
-        raise NotFound(f"there is no metering point {point!r}; 'amr fleet export' lists all of them")
-    zone, known = ZoneInfo(row[0]), row[1]
-    zones = [name for name in known if name != channel and channel.endswith(".0")]
-    as_of = await _as_of(conn, point, channel, zones, now)
-    asked = periods(now, as_of, zone)
+    alike = [one for one in places[point].every if one.channel.rpartition(".")[0] == quantity]
+    zones = sorted({one.channel for one in alike} - {channel}) if channel.endswith(".0") else []
     names = [channel, *zones]
-    selected = await stretches(conn, point, names, sorted({*asked.days, *asked.last_year}))  # one look serves all
+    as_of = await _as_of(conn, point, names, now, profiled=any(one.profiled for one in alike))
+    asked = periods(now, as_of, zone)
+    cuts_ = sorted({*asked.days, *asked.last_year})
+    selected = (await within(conn, places, names, cuts_))[point]  # one look serves all
     return statistics(channel, asked, selected, selected, as_of, policy)
 
 
@@ -83,10 +78,8 @@ async def months(
 
     Raises NotFound for a point that does not exist.
     """
-    row = await (await conn.execute("SELECT zone FROM point WHERE code = %s", (point,))).fetchone()
-    if row is None:
-        raise NotFound(f"there is no metering point {point!r}; 'amr fleet export' lists all of them")
-    rule, zone, policy = rule or SubstituteRule(), ZoneInfo(row[0]), policy or Policy()
+    zone = await _zone(conn, point)
+    rule, policy = rule or SubstituteRule(), policy or Policy()
     begin, end = shifted(since, Step.MONTH, 0, zone), shifted(until - timedelta.resolution, Step.MONTH, 1, zone)
     known_from = shifted(begin, Step.MONTH, -max(rule.within, 12), zone)
     borders = cuts(known_from, end, Step.MONTH, zone)
@@ -96,21 +89,29 @@ async def months(
     return [amount for amount in amounts if amount.begin >= begin]
 
 
+async def _zone(conn: psycopg.AsyncConnection[Any], point: str) -> ZoneInfo:
+    row = await (await conn.execute(_ZONE, (point,))).fetchone()
+    if row is None:
+        raise NotFound(f"there is no metering point {point!r}; 'amr fleet export' lists all of them")
+    return ZoneInfo(row[0])
+
+
 async def _as_of(
-    conn: psycopg.AsyncConnection[Any], point: str, channel: str, zones: list[str], now: datetime
+    conn: psycopg.AsyncConnection[Any], point: str, names: list[str], now: datetime, *, profiled: bool
 ) -> AsOf | None:
-    """The newest instant the channel is known at: by itself, or by all of its zones together."""
+    """The newest instant the first of the channels is known at: by itself, or by all others, its zones, together."""
     newest: dict[str, AsOf] = {}
-    for found in await latest(conn, point, until=now + timedelta.resolution):
+    for found in await latest(conn, point, until=now + timedelta.resolution, channels=names):
         facts = [one for one in (found.reading, *found.others) if one.quality is Quality.GOOD]
         if facts:
             last = max(facts, key=lambda one: one.taken_at)
             newest[last.channel] = AsOf(last.taken_at, last.source)
-    asked = {"point": point, "channels": [channel, *zones], "until": now}
-    for name, source, at in await (await conn.execute(_PROFILE_END, asked)).fetchall():
+    asked = {"point": point, "channels": names, "until": now}
+    for name, source, at in await (await conn.execute(_PROFILE_END, asked)).fetchall() if profiled else ():
         end = AsOf(min(at, now), Source(source))
         if name not in newest or end.at > newest[name].at:
             newest[name] = end
+    channel, *zones = names
     own = [newest[channel]] if channel in newest else []
     if zones and all(name in newest for name in zones):
         own.append(min((newest[name] for name in zones), key=lambda known: known.at))

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from ingest.beside import Beside
 from ingest.consumption import Boundary, Stretch
 from ingest.instants import micros, span
 from storage import around, series, slots, standing
@@ -40,7 +41,16 @@ async def stretches_of(
     conn: psycopg.AsyncConnection[Any], points: Sequence[str], channels: Sequence[str] | None, cuts: Sequence[datetime]
 ) -> dict[str, dict[str, list[Stretch]]]:
     """The same for many points over the same cuts, by point: as many questions to the database as for one."""
-    places = await standing.load(conn, points)
+    return await within(conn, await standing.load(conn, points), channels, cuts)
+
+
+async def within(
+    conn: psycopg.AsyncConnection[Any],
+    places: Mapping[str, Place],
+    channels: Sequence[str] | None,
+    cuts: Sequence[datetime],
+) -> dict[str, dict[str, list[Stretch]]]:
+    """The same for points whose places are known; they are filled, and are of no use for other cuts afterwards."""
     sites = {point: _Site(place, channels, cuts) for point, place in places.items()}
     instants = [micros(cut) for cut in cuts]
     await _fill(conn, (one for site in sites.values() for group in site.own.values() for one in group), instants)
@@ -94,12 +104,15 @@ def _stretch(stay: Installed, own: Sequence[Standing], zones: Sequence[Standing]
 
 def _falls_short(one: Standing, cuts: Sequence[int]) -> bool:
     """Whether some interval between the cuts may be known by less than half from this register alone."""
-    sources = {mark.source for boundary in one.boundaries for mark in (*boundary.before, *boundary.after)}
-    if one.breaks or one.slots or len(sources) > 1 or not one.boundaries:
+    if one.breaks or one.slots or not one.boundaries:
         return True
     if (one.opening is not None or one.closing is not None) and any(
         cuts[0] < end < cuts[-1] for end in (one.low, one.high)
     ):
+        return True
+    if isinstance(one.boundaries, Beside) and one.boundaries.widest() <= _NEAR:
+        return False
+    if len({mark.source for boundary in one.boundaries for mark in (*boundary.before, *boundary.after)}) > 1:
         return True
     known = [_known(boundary) for boundary in sorted(one.boundaries)]
     return any(last - first < (end - begin) // 2 for (begin, _, first), (end, last, _) in pairwise(known))
@@ -120,26 +133,30 @@ async def _fill(conn: psycopg.AsyncConnection[Any], of: Iterable[Standing], cuts
     wanted = list({id(one): one for one in of}.values())
     if not wanted:
         return
-    present = await series.sources(conn, [one.register_id for one in wanted])
+    present = await series.sources(conn, {one.register_id: one.sources for one in wanted})
+    broken = {one.register_id for one in wanted if one.broken}
     spans = [Ask(one.register_id, one.low, one.high) for one in wanted]
-    found = await around.breaks(conn, spans, present, cuts[0], cuts[-1])
-    asks: list[tuple[Ask, int]] = []
-    askers: list[Standing] = []
-    for one, ask, breaks in zip(wanted, spans, found, strict=True):
+    breakable = [one for one in present if one[0] in broken]
+    found = await around.breaks(conn, spans, breakable, cuts[0], cuts[-1])
+    instants = []
+    for one, breaks in zip(wanted, found, strict=True):
         one.breaks = breaks
         one.unsteady = any(len(instants) >= around.MOST_BREAKS for instants in breaks.values())
-        begin, end = (
-            max(cuts[0], micros(one.since)),
-            min(cuts[-1], one.high if one.until is None else micros(one.until)),
-        )
-        instants = sorted({cut for cut in cuts if begin <= cut <= end} | {begin, end})
-        instants += [at - 1 for at in sorted({at for broken in breaks.values() for at in broken})]
-        asks += [(ask, at) for at in instants]
-        askers += [one] * len(instants)
-    for one, boundary in zip(askers, await boundaries(conn, asks, present), strict=True):
-        one.boundaries.append(boundary)
+        instants.append(_instants(one, cuts))
+    asks = list(zip(spans, instants, strict=True))
+    for one, beside in zip(wanted, await boundaries(conn, asks, present), strict=True):
+        one.boundaries = beside
     await _add_stuck_runs(conn, wanted)
     await _add_profiles(conn, wanted, cuts)
+
+
+def _instants(one: Standing, cuts: Sequence[int]) -> Sequence[int]:
+    """Where to look: at the cuts and ends while the meter stood here, and beside its breaks. Ascending."""
+    begin, end = max(cuts[0], micros(one.since)), min(cuts[-1], one.high if one.until is None else micros(one.until))
+    broken = {at - 1 for instants in one.breaks.values() for at in instants}
+    if not broken and begin == cuts[0] and end == cuts[-1]:
+        return cuts
+    return sorted({*(cut for cut in cuts if begin <= cut <= end), begin, end, *broken})
 
 
 async def _add_stuck_runs(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing]) -> None:
@@ -152,14 +169,13 @@ async def _add_stuck_runs(conn: psycopg.AsyncConnection[Any], wanted: Sequence[S
     if jumps:
         firsts = await around.run_starts(conn, [run for _, run in jumps])
         for (one, _), first in zip(jumps, firsts, strict=True):
-            one.boundaries.append(Boundary(first.at, (first,), (first,)))
+            one.boundaries = [*one.boundaries, Boundary(first.at, (first,), (first,))]
 
 
 async def _add_profiles(conn: psycopg.AsyncConnection[Any], wanted: Sequence[Standing], cuts: Sequence[int]) -> None:
     """Sum the load profile between the cuts and the readings around them."""
-    profiled = await series.profiled(conn, [one.register_id for one in wanted])
     for one in wanted:
-        if one.register_id in profiled:
+        if one.profiled:
             instants = {mark.at for boundary in one.boundaries for side in boundary[1:] for mark in side}
             edges = slots.edges(instants, cuts, one.low, one.high)
             one.slots = await slots.between(conn, one.register_id, one.limits, edges)

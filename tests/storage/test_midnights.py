@@ -240,7 +240,7 @@ async def test_a_range_and_single_probes_find_the_same(database: Database) -> No
     low, high = micros(midnight(1)), micros(midnight(10))
     asks = [(Ask(1, low, high), micros(midnight(0)) + n * 1_700_000_000) for n in range(500)]
     async with database.connection() as conn:
-        present = await series.sources(conn, [1])
+        present = await series.sources(conn, {1: [int(Source.AUTOMATIC)]})
         dense = await boundaries.boundaries(conn, asks, present)
         single = [(await boundaries.boundaries(conn, [ask], present))[0] for ask in asks]
     assert dense == single
