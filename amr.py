@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 import uvloop
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
@@ -27,7 +28,6 @@ from rich.logging import RichHandler
 
 import api.cli_alive
 import api.cli_export
-import api.cli_import
 import api.cli_settings
 import collectors.cli
 import collectors.cli_words
@@ -44,11 +44,8 @@ import storage.cli_strangers
 import storage.cli_words
 import storage.quarantine_cli
 import storage.storage_cli
-from api.app import create_app
-from api.cli import serving
+from api.choices import Knowledge, ModelFacts
 from api.cli_plain import PlainText
-from api.context import Knowledge, ModelFacts
-from api.metrics_page import monitored
 from api.settings import HttpSettings
 from collectors.alert_settings import AlertSettings
 from collectors.catalog import load_catalog
@@ -406,14 +403,26 @@ def _watching(settings: Settings, database: Database, registry: CollectorRegistr
     return watch_over(database, rules, tellers, language=settings.alert_language, seen=fleet_metrics.see)
 
 
+def served_api(settings: Settings, database: Database, intake: Intake) -> contextlib.AbstractAsyncContextManager[str]:
+    """The HTTP API; gives its address. It is loaded here: no other verb waits half a second for what it imports."""
+    from api.app import create_app
+    from api.cli import serving
+
+    app = create_app(database, intake, settings=settings.api(), knowledge=settings.knowledge())
+    return serving(app, settings.http_host, settings.http_port)
+
+
+def monitored(settings: Settings, *collectors: Collector) -> contextlib.AbstractAsyncContextManager[CollectorRegistry]:
+    """What monitoring asks of every process; loaded when a service begins, for the same reason."""
+    from api import metrics_page
+
+    return metrics_page.monitored(settings, *collectors)
+
+
 async def _serve(settings: Settings) -> None:
     async with (
         service(settings) as (database, intake),
-        serving(
-            create_app(database, intake, settings=settings.api(), knowledge=settings.knowledge()),
-            settings.http_host,
-            settings.http_port,
-        ) as served,
+        served_api(settings, database, intake) as served,
         monitored(settings, StoreMetrics(database, people=intake)) as registry,
         asyncio.TaskGroup() as tasks,
     ):
@@ -524,22 +533,28 @@ def import_readings(
     all_values: Annotated[bool, typer.Option("--all-values", help="Take 80020 values not for settlement too.")] = False,
 ) -> None:
     """Import readings from CSV, or load profiles from 80020 XML; repeating it changes nothing."""
-    if file.suffix.lower() in api.cli_import.SUFFIXES:
+    from api.cli_import import SUFFIXES
+
+    if file.suffix.lower() in SUFFIXES:
         run(_import_80020(context.obj, file, zone, all_values=all_values))
     else:
         run(_import(context.obj, file))
 
 
 async def _import_80020(settings: Settings, file: Path, zone: str | None, *, all_values: bool) -> None:
+    from api.cli_import import import_80020
+
     async with service(settings) as (database, intake):
         company = settings.company()
-        await api.cli_import.import_80020(database, intake, file, company, zone, all_values=all_values)
+        await import_80020(database, intake, file, company, zone, all_values=all_values)
 
 
 async def _import(settings: Settings, file: Path) -> None:
-    with api.cli_import.open_csv(file) as text:
+    from api.cli_import import import_csv, open_csv
+
+    with open_csv(file) as text:
         async with service(settings) as (_, intake):
-            await api.cli_import.import_csv(intake, text, file.name)
+            await import_csv(intake, text, file.name)
 
 
 @app.command()
@@ -550,6 +565,8 @@ def demo(context: typer.Context) -> None:
 
 async def _demo(settings: Settings) -> None:
     """Everything in one process: what it starts ends with it. The embedded database keeps a folder of its own."""
+    from api.metrics_page import metrics_page, registry_of
+
     folder, now = settings.data / "demo", datetime.now(UTC)
     settings = settings.model_copy(update={"data": folder})
     async with contextlib.AsyncExitStack() as stack:
@@ -575,16 +592,12 @@ async def _demo(settings: Settings) -> None:
             assert settings.mqtt_url is not None
             mqtt_url = settings.mqtt_url.get_secret_value()
             await stack.enter_async_context(street.start(Clock(), mqtt_url=mqtt_url, every=DEMO_PERIOD))
-            collector = asyncio.create_task(collecting(settings, database, intake), name="collector")
+            registry = registry_of(StoreMetrics(database, all=intake))
+            page = await stack.enter_async_context(metrics_page(settings, registry))
+            collector = asyncio.create_task(collecting(settings, database, intake, registry=registry), name="collector")
             stack.push_async_callback(_end, collector)
-            served = await stack.enter_async_context(
-                serving(
-                    create_app(database, intake, settings=settings.api(), knowledge=settings.knowledge()),
-                    settings.http_host,
-                    settings.http_port,
-                )
-            )
-        _introduce(served, token, folder)
+            served = await stack.enter_async_context(served_api(settings, database, intake))
+        _introduce(served, page, token, folder)
         with Live(console=out, refresh_per_second=1, screen=False) as live:
             while not collector.done():
                 async with database.connection() as conn:
@@ -611,9 +624,10 @@ DEMO = "demo"
 DEMO_PERIOD = timedelta(seconds=15)
 
 
-def _introduce(served: str, token: str, folder: Path) -> None:
+def _introduce(served: str, page: str, token: str, folder: Path) -> None:
     since = (datetime.now(UTC) - timedelta(days=365)).date().replace(day=1)
     out.print(f"API and its documentation: {served}/docs   (other terminals: export AMR_DATA={folder})", soft_wrap=True)
+    out.print(f"What monitoring would ask: {page}/metrics", soft_wrap=True)
     out.print("A consumer's token, and three things to try with it:")
     out.print(f"  export TOKEN={token}", highlight=False)
     for path in (

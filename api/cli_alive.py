@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import typer
 
 from api.settings import HttpSettings
@@ -13,6 +12,8 @@ _PATIENCE = 3.0
 
 def alive(context: typer.Context) -> None:
     """Ask the service of this machine, at AMR_METRICS_PORT or AMR_HTTP_PORT, whether it lives; ends with 1 if not."""
+    import httpx  # here, so that no other verb waits for it
+
     settings: HttpSettings = context.obj
     port = settings.http_port if settings.metrics_port is None else settings.metrics_port
     try:

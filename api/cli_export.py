@@ -1,54 +1,22 @@
-"""`amr export …`: the files of the API, written by the command line of whoever runs the service."""
+"""`amr export …`: the files of the API, written by the command line of whoever runs the service.
+
+Each verb loads its work when it is asked for: no other verb waits for spreadsheets, PDF and the API's schemas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ValidationError
-
-from api import export_consumption, export_readings
-from api.cli_files import Use, said, write_file
-from api.company import Company
-from api.context import ApiSettings
-from api.doorkeeper import Caller, Role
-from api.export_consumption import consumption_rows
-from api.export_readings import reading_rows
-from api.export_selection import Pages
-from api.exports import ConsumptionFile, ReadingsFile, table_file
-from api.green_button_routes import UsageQuery, usage
-from api.problems import invalid
-from api.statement import Statement, rows
-from api.statement_routes import FORMATS, StatementQuery
-from api.texts import Language
-from api.validation import faults_of
-from api.xml80020_export import day_message
-from api.xml80020_routes import DayQuery
-from ingest.errors import Misconfigured
-from storage.cli_words import HasStore
 
 export = typer.Typer(no_args_is_help=True, help="Readings, consumption, statements, 80020 and Green Button as files.")
-
-_STAFF = Caller("amr export", Role.ADMIN, None)
-_Model = TypeVar("_Model", bound=BaseModel)
 
 Points = Annotated[list[str] | None, typer.Option("--point", help="Code of a point; repeat it. Usually all.")]
 From = Annotated[str, typer.Option("--from", help="First instant, or a date in the point's zone.")]
 To = Annotated[str, typer.Option("--to", help="Instant or date after the last.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; - writes to standard output.")]
 Words = Annotated[str, typer.Option("--language", help="Of headings: ru or en.")]
-
-
-class HasCompany(HasStore, Protocol):
-    """What these verbs need of the settings in the context."""
-
-    def company(self) -> Company: ...
-
-    def api(self) -> ApiSettings: ...
 
 
 @export.command("readings")
@@ -65,13 +33,9 @@ def export_readings_file(
 ) -> None:
     """Every reading of every source and quality, with what is known of it."""
     given = {"point": points or [], "from": since, "to": until, "format": form, "dialect": dialect, "channel": channel}
-    query, words = _asked(ReadingsFile, given), _language(language)
+    from api.cli_exported import readings
 
-    def pieces(pages: Pages) -> AsyncIterator[bytes]:
-        batches = reading_rows(pages, _STAFF, query.points, query.channel, (query.since, query.until))
-        return table_file(export_readings.COLUMNS, batches, query.format, query.dialect, words)
-
-    write_file(context.obj, Use("exportReadings", given), pieces, output or Path(f"readings.{query.format}"))
+    readings(context.obj, given, language, output)
 
 
 @export.command("consumption")
@@ -91,15 +55,9 @@ def export_consumption_file(
     """Amounts by calendar steps, computed as the API computes them."""
     given = {"point": points or [], "from": since, "to": until, "step": step, "channel": channel, "gaps": gaps}
     given |= {"format": form, "dialect": dialect}
-    query, words = _asked(ConsumptionFile, given), _language(language)
-    chosen: ApiSettings = context.obj.api()
-    most, now = chosen.interval_limit, datetime.now(UTC)
+    from api.cli_exported import consumption
 
-    def pieces(pages: Pages) -> AsyncIterator[bytes]:
-        batches = consumption_rows(pages, _STAFF, query.points, query, most, now, chosen.policy)
-        return table_file(export_consumption.COLUMNS, batches, query.format, query.dialect, words)
-
-    write_file(context.obj, Use("exportConsumption", given), pieces, output or Path(f"consumption.{query.format}"))
+    consumption(context.obj, given, language, output)
 
 
 @export.command("statement")
@@ -113,20 +71,10 @@ def export_statement(
     output: Output = None,
 ) -> None:
     """The month's statement of readings, to print and to sign; AMR_COMPANY_NAME stands at its head."""
-    settings: HasCompany = context.obj
     given = {"point": points or [], "month": month, "format": form, "channel": channels or []}
-    query = _asked(StatementQuery, given)
-    company = settings.company()
-    made = datetime.now(company.zone).date()
-    policy = settings.api().policy
-    statement = Statement(query.month, company.name, _language(language), made, tuple(query.channels), policy)
-    write, _ = FORMATS[query.format]
-    write_file(
-        settings,
-        Use("exportStatement", given),
-        lambda pages: write(statement, rows(pages, _STAFF, query.points, statement)),
-        output or Path(f"statement-{query.month:%Y-%m}.{query.format}"),
-    )
+    from api.cli_exported import statement
+
+    statement(context.obj, given, language, output)
 
 
 @export.command("80020")
@@ -144,20 +92,12 @@ def export_80020(
     folder: Annotated[Path, typer.Option(help="Where the files go.")] = Path(),
 ) -> None:
     """Days of half-hours as 80020 messages."""
-    settings: HasCompany = context.obj
-    given: dict[str, object] = {"point": points or [], "inn": inn, "name": name, "zone": zone}
+    given: dict[str, object] = {"point": points or [], "day": day, "inn": inn, "name": name, "zone": zone}
     given |= {"area_inn": area_inn, "area_name": area_name, "number": number}
-    given = {key: value for key, value in given.items() if value is not None}
-    first = _asked(DayQuery, {**given, "day": day})
-    for count in range(days):
-        query = first.model_copy(update={"day": first.day + timedelta(days=count)})
-        if first.number is not None:
-            query = query.model_copy(update={"number": first.number + count})
-        with said():
-            message = query.message(settings.company(), datetime.now(UTC))
-        make = partial(day_message, caller=_STAFF, codes=query.points, message=message, policy=settings.api().policy)
-        asked = {**given, "day": query.day, "number": query.number}
-        write_file(settings, Use("export80020", asked), make, folder / message.filename)
+    typed = {key: value for key, value in given.items() if value is not None}
+    from api.cli_exported import messages_80020
+
+    messages_80020(context.obj, typed, days, folder)
 
 
 @export.command("green-button")
@@ -173,30 +113,6 @@ def export_green_button(
 ) -> None:
     """A point's consumption as Green Button data (NAESB ESPI)."""
     given = {"from": since, "to": until, "step": step, "channel": channel}
-    query = _asked(UsageQuery, given)
-    chosen: ApiSettings = context.obj.api()
-    words, most, now = _language(language), chosen.interval_limit, datetime.now(UTC)
-    name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in point)
-    write_file(
-        context.obj,
-        Use("getGreenButton", given, point),
-        lambda pages: usage(pages, _STAFF, point, query, words, most, now, chosen.policy),
-        output or Path(f"green-button-{name}.xml"),
-    )
+    from api.cli_exported import green_button
 
-
-def _asked(model: type[_Model], given: dict[str, Any]) -> _Model:
-    """What was typed, checked as the API checks it. Misconfigured names the option, the value and the remedy."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        problem = invalid(*faults_of(error.errors()))
-        raise Misconfigured(str(problem.render("en")["detail"])) from error
-
-
-def _language(text: str) -> Language:
-    if text == "ru":
-        return "ru"
-    if text == "en":
-        return "en"
-    raise Misconfigured(f"--language {text!r}: write ru or en")
+    green_button(context.obj, point, given, language, output)

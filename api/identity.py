@@ -12,49 +12,19 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 
-from ingest.errors import Misconfigured, Unreachable
+from api.choices import IdentitySettings
+from ingest.errors import Unreachable
 
 log = logging.getLogger(__name__)
-
-ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
-"""What may be pinned: signatures only. A shared secret or `none` could be forged by whoever reads our settings."""
 
 _LARGEST_SET = 1_000_000
 _TIMEOUT = 5.0
 _LONGEST_NAME = 200
-
-
-@dataclass(frozen=True, slots=True)
-class IdentitySettings:
-    """Whose tokens are believed. Exactly one of `jwks_url` and `public_key` (PEM) says by which keys.
-
-    `keys_kept` is how long keys are believed without asking again; an unknown key id asks sooner, but not more often
-    than every `keys_pause`.
-    """
-
-    issuer: str
-    audience: str
-    jwks_url: str | None = None
-    public_key: str | None = None
-    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
-    leeway: timedelta = timedelta(seconds=30)
-    consumer_claim: str = "sub"
-    keys_kept: timedelta = timedelta(hours=1)
-    keys_pause: timedelta = timedelta(seconds=30)
-
-    def __post_init__(self) -> None:
-        wrong = sorted(set(self.algorithms) - ALGORITHMS)
-        if wrong or not self.algorithms:
-            raise Misconfigured(f"algorithms {wrong} cannot be pinned; choose among {', '.join(sorted(ALGORITHMS))}")
-        if (self.jwks_url is None) == (self.public_key is None):
-            raise Misconfigured("jwks_url and public_key of the identity provider: set exactly one of the two")
-        if self.jwks_url is not None and not self.jwks_url.startswith(("https://", "http://")):
-            raise Misconfigured(f"jwks_url {self.jwks_url!r} is not an address; write https://…")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,24 @@ from api.settings import HttpSettings
 @contextlib.asynccontextmanager
 async def monitored(settings: HttpSettings, *collectors: Collector) -> AsyncIterator[CollectorRegistry]:
     """Serve the page while the context is open, if the settings want one. More collectors may be registered later."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    for collector in (REQUESTS, *collectors):
-        registry.register(collector)
+    registry = registry_of(*collectors)
     async with contextlib.AsyncExitStack() as stack:
         if settings.metrics_port is not None:
-            page = serving(metrics_app(registry), settings.metrics_host, settings.metrics_port)
-            await stack.enter_async_context(page)
+            await stack.enter_async_context(metrics_page(settings, registry))
         yield registry
+
+
+def registry_of(*collectors: Collector) -> CollectorRegistry:
+    """These, this process's own use of the machine, and the API's requests."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector(registry=None), REQUESTS, *collectors):
+        registry.register(collector)
+    return registry
+
+
+def metrics_page(settings: HttpSettings, registry: CollectorRegistry) -> contextlib.AbstractAsyncContextManager[str]:
+    """The page, at the port of the settings or else a free one; gives its address."""
+    return serving(metrics_app(registry), settings.metrics_host, settings.metrics_port or 0)
 
 
 def metrics_app(registry: CollectorRegistry) -> Starlette:

@@ -8,9 +8,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from api.choices import ApiSettings, IdentitySettings
 from api.company import Company, sender_zones, zone_of
-from api.context import ApiSettings
-from api.identity import IdentitySettings
 from ingest.billing import Window
 from ingest.consumption import Policy
 from ingest.errors import Misconfigured

@@ -118,6 +118,9 @@ def test_the_demo_serves_the_whole_road_and_leaves_no_process_behind(home: dict[
             time.sleep(0.2)
         assert quality == "good"
         assert httpx.get(f"{base[1]}/docs").status_code == 200
+        page = re.search(r"(http://[\d.:]+/metrics)", shown)
+        assert page
+        assert re.search(r'^amr_polls_total\{.*result="ok"\} [1-9]', httpx.get(page[1]).text, re.MULTILINE)
     finally:
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=60) == 0, (tmp_path / "err").read_text()

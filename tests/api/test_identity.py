@@ -21,7 +21,8 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.cli import serving
 from api.context import ApiSettings
-from api.identity import IdentityProvider, IdentitySettings
+from api.choices import IdentitySettings
+from api.identity import IdentityProvider
 from ingest.errors import Misconfigured, Unreachable
 from ingest.intake import Intake
 from storage.database import Database
