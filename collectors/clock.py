@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 SLICE = 30.0
 """Longest real sleep: a suspended machine or a corrected clock is noticed after at most this many seconds."""
+
+_HOUR = timedelta(hours=1)
 
 
 class Clock:
@@ -36,3 +39,8 @@ class Clock:
     def real(self, seconds: float) -> float:
         """How long to wait in real seconds for that many of this clock, at most SLICE."""
         return min(max(seconds, 0.0) / self.factor, SLICE)
+
+    def rest(self, now: datetime, instants: Iterable[datetime]) -> float:
+        """How long to wait in real seconds for the first of these instants."""
+        until = min(instants, default=now + _HOUR)
+        return self.real((until - now).total_seconds())

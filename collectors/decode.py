@@ -10,7 +10,9 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from math import frexp, isfinite
+from operator import mul
 from typing import Any
 
 from collectors.meter_model import Kind, Model, ModelRegister, Order, SerialRegister
@@ -26,6 +28,9 @@ _ONE = Decimal(1)
 Count = Callable[[Any], int | None]
 """The same in whole millionths of the base unit."""
 
+Run = Callable[[bytes], list[int | None]]
+"""The millionths of neighbouring registers of one kind, from the bytes of their block."""
+
 Convert = Callable[[Any], Decimal | None]
 """Makes the value of what was unpacked: a whole number, a float, or the bytes of a register of unusual order."""
 
@@ -37,11 +42,14 @@ class BlockDecoder:
     channels: tuple[str, ...]
     unpack: Callable[[bytes], tuple[Any, ...]]
     converts: tuple[Convert, ...]
-    counts: tuple[Count, ...]
+    counts: tuple[Run, ...]
 
     def micros(self, answer: bytes) -> list[int | None]:
         """The same values in millionths, rounded as `to_micro` does; ValueError for one that does not fit."""
-        return [count(raw) for count, raw in zip(self.counts, self.unpack(answer), strict=True)]
+        micros: list[int | None] = []
+        for count in self.counts:
+            micros += count(answer)
+        return micros
 
 
 def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0) -> BlockDecoder:
@@ -49,13 +57,48 @@ def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0)
 
     The converters raise Malformed for BCD with a digit above 9. Registers must stand in order of their addresses.
     """
-    layout, at = f">{head}x", first
-    for register in registers:
-        layout += f"{2 * (register.address - at)}x{_format(register)}"
-        at = register.end
-    unpack = struct.Struct(layout).unpack_from
     channels = tuple(one.channel for one in registers)
-    return BlockDecoder(channels, unpack, tuple(map(_convert, registers)), tuple(map(_count, registers)))
+    unpack = _unpack(registers, first, head, [_format(one) for one in registers])
+    counts = tuple(_run(list(run), first, head) for _, run in groupby(registers, _alike))
+    return BlockDecoder(channels, unpack, tuple(map(_convert, registers)), counts)
+
+
+def _unpack(
+    registers: Sequence[ModelRegister], first: int, head: int, formats: Sequence[str]
+) -> Callable[[bytes], tuple[Any, ...]]:
+    layout, at = f">{head}x", first
+    for register, form in zip(registers, formats, strict=True):
+        layout += f"{2 * (register.address - at)}x{form}"
+        at = register.end
+    return struct.Struct(layout).unpack_from
+
+
+def _alike(register: ModelRegister) -> tuple[object, ...]:
+    """What neighbours must have in common to be counted in one go."""
+    if _format(register) == "f":
+        return "f", register.factor, register.not_available
+    return ("whole",) if _is_plain_whole(register) else ("any",)
+
+
+def _is_plain_whole(register: ModelRegister) -> bool:
+    """A whole number of millionths by one multiplication."""
+    whole = _format(register) in "hHiIqQ" and not register.not_available
+    return whole and register.factor * MICRO == int(register.factor * MICRO)
+
+
+def _run(registers: Sequence[ModelRegister], first: int, head: int) -> Run:
+    """Counts registers that are `_alike`: a call for each would cost as much as the counting."""
+    kind = _alike(registers[0])[0]
+    formats = [_format(one) for one in registers]
+    unpack = _unpack(registers, first, head, formats)
+    if kind == "whole":
+        factors = [int(one.factor * MICRO) for one in registers]
+        return lambda answer: list(map(mul, unpack(answer), factors))
+    if kind == "f":
+        bits = _unpack(registers, first, head, ["I"] * len(registers))
+        return _run_of_floats(registers[0], unpack, bits)
+    counts = [_count(one) for one in registers]
+    return lambda answer: [count(raw) for count, raw in zip(counts, unpack(answer), strict=True)]
 
 
 def decode(register: ModelRegister, words: bytes) -> Decimal | None:
@@ -168,6 +211,59 @@ def _count_float32(scale: int, codes: frozenset[int | float], exact: Count) -> C
         return _divided(whole * times, parts)
 
     return count
+
+
+_NEAREST = 1.5 * 2.0**52
+"""Added and taken away again it leaves the nearest whole number, half to even, of doubles below 2^51."""
+_EXACT = 2.0**53
+_Scales = tuple[float, float, float, float, float, float]
+
+
+def _run_of_floats(
+    like: ModelRegister, floats: Callable[[bytes], tuple[float, ...]], bits: Callable[[bytes], tuple[int, ...]]
+) -> Run:
+    """As `_count_float32`, for all of them in one loop; what is not in the table is left to it."""
+    count, scales, nearest = _count(like), _scales(like), _NEAREST
+
+    def run(answer: bytes) -> list[int | None]:
+        micros: list[int | None] = []
+        for value, word in zip(floats(answer), bits(answer), strict=True):
+            if (scale := scales[word >> 23]) is None:
+                micros.append(count(value))
+                continue
+            few, slack, times, enough, more_times, more_parts = scale
+            scaled = value * few
+            whole = scaled + nearest - nearest
+            if -slack < whole - scaled < slack:
+                micros.append(int(whole * times))
+            else:
+                whole = value * enough + nearest - nearest
+                micros.append(int(whole * more_times / more_parts + nearest - nearest))
+        return micros
+
+    return run
+
+
+def _scales(register: ModelRegister) -> list[_Scales | None]:
+    """By sign and exponent as they stand in a float32, how it is counted in doubles; None where they are not exact.
+
+    Quotients by ten are: a tie is, and nothing else comes near one.
+    """
+    scale = register.factor * MICRO
+    scales: list[_Scales | None] = [None] * 512
+    if scale != int(scale):
+        return scales
+    rare = {frexp(code)[1] for code in _codes(register) if isfinite(code)}
+    for exponent in range(1, _FLOAT_BITS + 1):
+        few, slack, few_unit, enough, unit = _steps(exponent, scale)
+        times, parts = few_unit.as_integer_ratio()
+        more_times, more_parts = unit.as_integer_ratio()
+        largest = 2.0**exponent * enough * max(more_times, 1)
+        if exponent in rare or parts != 1 or more_parts not in (1, 10) or largest * 4 >= _EXACT:
+            continue
+        entry = few, slack, float(times), enough, float(more_times), float(more_parts)
+        scales[exponent + 126] = scales[exponent + 126 + 256] = entry
+    return scales
 
 
 def _divided(whole: int, parts: int) -> int:

@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
+from collectors.asking import Asking
 from collectors.clock import Clock
 from collectors.line_outages import LineOutages
-from collectors.link import Answer, Door, LineDown, Link, Overhearing, Polyglot, Quick, Silent, Spare
+from collectors.link import Answer, Door, LineDown, Link, Overhearing, Polyglot, Silent, Spare, Sweep
 from collectors.patience import Health, Patience
-from collectors.poll import contact, delivery_of, quick_delivery
+from collectors.poll import contact, delivery_of
 from collectors.schedule import SPREAD, phase
 from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery, Outcome
@@ -66,6 +67,7 @@ class Owner:
     ) -> None:
         self.line = line
         self._tally = tally or Tally()
+        self._use = self._tally.busy[line.name]
         self._begun = 0.0
         self._spare = spare
         self._link = link
@@ -76,17 +78,17 @@ class Owner:
         self._rng = rng
         self._turns = Turns()
         self._errands: deque[_Errand] = deque()
-        self._let_one_pass = False
         self._called: deque[tuple[str, asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]]]] = deque()
         self._woken = asyncio.Event()
         self._open = False
         self._reopen_at: datetime | None = None
         self._reopen_pause = FIRST_REOPEN
         self._silent = 0
-        self._asked: tuple[Turn, datetime]
-        self._kept_back: Delivery | None = None
         self._report = partial(report, line.name)
         self._outages = LineOutages(log, line.name)
+        self._sweep: Sweep | None = None
+        others = self._errands, self._called
+        self._asking = Asking(self._turns, self._clock, door, self._outages, self._use, *others, spare)
 
     def update(self, meters: Iterable[Polled]) -> None:
         """The meters asked from now on. One that is new or changed is asked at once; the others keep their turn."""
@@ -99,8 +101,15 @@ class Owner:
                 offset = phase(serial, self._spread, meter.period)
                 spoken = self._link.protocol(meter) if isinstance(self._link, Polyglot) else "modbus"
                 origin = f"{spoken}:{self.line.name}/{meter.address}"
-                self._turns.add(Turn(meter, origin, now, offset, Health(self._patience, self._rng)))
+                health, answers = Health(self._patience, self._rng), self._tally.answers[meter.model]
+                self._turns.add(Turn(meter, origin, now, offset, health, answers))
+        self._wake()
+
+    def _wake(self) -> None:
+        """Something is to be done."""
         self._woken.set()
+        if self._sweep is not None:
+            self._sweep.poke()
 
     async def ask(self, serial: str) -> Answer:
         """Read one meter of this line ahead of the schedule, for a person who waits. Nothing is delivered."""
@@ -117,7 +126,7 @@ class Owner:
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._errands.append(_Errand(work, done, patient))
-        self._woken.set()
+        self._wake()
         return cast(_Result, await done)
 
     def meters(self) -> list[Polled]:
@@ -135,7 +144,7 @@ class Owner:
         """
         called: asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]] = asyncio.get_running_loop().create_future()
         self._called.append((serial, called))
-        self._woken.set()
+        self._wake()
         at, stored = await called
         return at, await asyncio.shield(stored)
 
@@ -159,52 +168,36 @@ class Owner:
             if not await self._spend():
                 await self._rest()
         elif self._open or await self._reopen():
-            if self._errands and not (due and self._let_one_pass):
+            if self._errands and not (due and self._asking.let_one_pass):
                 await self._run_errand()
             elif self._called:
                 await self._poll_called(now)
-            elif not await self._sweep() and (turn := self._turns.take(now)):
+            elif not await self._swept() and (turn := self._turns.take(now)):
                 await self._poll(turn, now)
 
-    async def _sweep(self) -> bool:
+    async def _swept(self) -> bool:
         """Poll whoever is due without being woken for each; False where every question must be waited with."""
-        sweep = self._link.sweep(self._next_due, self._took)
+        asking = self._asking
+        sweep = self._link.sweep(asking)
         if sweep is None:
             return False
+        asking.answered, self._sweep = False, sweep
+        failure: AmrError | None = None
         try:
             await sweep.over()
         except AmrError as error:
-            turn, now = self._asked
-            await self._failed(turn, now, error)
-        if self._kept_back is not None:
-            delivery, self._kept_back = self._kept_back, None
+            failure = error
+        finally:
+            self._sweep = None
+        if asking.answered:
+            self._silent, self._reopen_pause = 0, FIRST_REOPEN
+        if failure is not None:
+            self._begun = sweep.began
+            await self._failed(asking.asked, asking.asked_at, failure)
+        if asking.kept_back is not None:
+            delivery, asking.kept_back = asking.kept_back, None
             await self._deliver(delivery)
         return True
-
-    def _next_due(self) -> Polled | None:
-        """The meter whose turn it is in a sweep; None when there is something else to do."""
-        if self._kept_back is not None or self._called or (self._errands and not self._let_one_pass):
-            return None
-        self._let_one_pass = False
-        now = self._clock.now()
-        turn = self._turns.take(now)
-        if turn is None:
-            return None
-        turn.due = turn.regular(now)
-        self._asked = turn, now
-        self._begun = time.perf_counter()
-        return turn.meter
-
-    def _took(self, answer: Answer | Quick) -> None:
-        """An answer in a sweep. What finds the door full is put there when the sweep is over."""
-        turn, now = self._asked
-        self._answered(turn)
-        if isinstance(answer, Quick):
-            delivery = quick_delivery(turn.origin, turn.meter, now, answer)
-        else:
-            delivery = delivery_of(turn.origin, turn.meter, now, answer)
-        if not self._door.offer(delivery):
-            self._kept_back = delivery
 
     async def _spend(self) -> bool:
         """Give the time until the next poll to whoever asks memories; True when it was taken.
@@ -232,6 +225,7 @@ class Owner:
         if turn is None:
             called.set_exception(NotFound(f"meter {serial!r} is not on line {self.line.name}"))
             return
+        self._turns.withdraw(turn)
         try:
             result = await self._poll(turn, now)
         except asyncio.CancelledError:
@@ -246,10 +240,10 @@ class Owner:
 
     async def _poll(self, turn: Turn, now: datetime) -> asyncio.Future[Outcome] | AmrError:
         """Read a meter and deliver; gives the commit to come, or what is wrong."""
-        self._let_one_pass = False
+        self._asking.let_one_pass = False
         meter = turn.meter
         turn.due = turn.regular(now)
-        self._begun = time.perf_counter()
+        self._begun = time.monotonic()
         try:
             answer = await self._link.read(meter)
         except AmrError as error:
@@ -260,19 +254,23 @@ class Owner:
         return answer.problem or stored
 
     def _answered(self, turn: Turn) -> None:
-        self._count(turn.meter, "ok")
+        turn.answers.answered(self._lasted())
         self._silent, self._reopen_pause = 0, FIRST_REOPEN
         turn.health.good()
+        turn.failing = False
         self._turns.put(turn)
-        self._outages.answered(turn.meter.serial)
+        self._outages.answered(turn.serial)
 
-    def _count(self, meter: Polled, result: str) -> None:
-        self._tally.add(self.line.name, meter.model, result, time.perf_counter() - self._begun)
+    def _lasted(self) -> float:
+        """Seconds of the line that the poll took."""
+        seconds = time.monotonic() - self._begun
+        self._use.seconds += seconds
+        return seconds
 
     async def _failed(self, turn: Turn, now: datetime, error: AmrError) -> None:
         """Tell that a poll failed, and when the meter is tried again."""
         meter = turn.meter
-        self._count(meter, error.code)
+        self._tally.failed(meter.model, error.code, self._lasted())
         if isinstance(error, LineDown):
             await self._lost(error)
             turn.due = min(turn.due, now + timedelta(seconds=self._patience.retry))
@@ -283,6 +281,7 @@ class Owner:
             turn.due = min(turn.due, now + turn.health.hindered())
         else:
             turn.health.good()
+        turn.failing = turn.health.failures > 0
         await self._count_silence(error)
         self._turns.put(turn)
         self._outages.failed(meter.serial, error)
@@ -346,7 +345,7 @@ class Owner:
 
     async def _run_errand(self) -> None:
         errand = self._errands.popleft()
-        self._let_one_pass = errand.patient
+        self._asking.let_one_pass = errand.patient
         if errand.done.done():
             return
         try:
@@ -376,11 +375,10 @@ class Owner:
             instants = [self._reopen_at, *(instant for instant in instants if instant > now)]
         elif self._open and self._spare is not None and self._spare.ready_at is not None:
             instants.append(self._spare.ready_at)
-        until = min(instants, default=now + timedelta(hours=1))
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
             # not wait_for: in Python 3.11 it may swallow a cancellation
-            async with asyncio.timeout(self._clock.real((until - now).total_seconds())):
+            async with asyncio.timeout(self._clock.rest(now, instants)):
                 await self._woken.wait()
         if (later := self._clock.now()) < now:
             self._turns.requeue(later)

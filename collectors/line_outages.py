@@ -19,13 +19,17 @@ class LineOutages:
         self._link = Outage(log, {"line": line})
         self._all = Outage(log, {"line": line})
         self._meters: dict[str, Outage] = {}
+        self.any = False
+        """Whether something may last: most lines have nothing to tell when a meter answers."""
 
     def lost(self, error: LineDown, pause: float) -> None:
         """The link cannot be opened, or broke."""
+        self.any = True
         self._link.told("line %s: %s; next try in %.0f s. What to try: %s", self._line, error, pause, _try(error))
 
     def nobody(self, turns: int) -> None:
         """Nobody answered so many turns."""
+        self.any = True
         self._all.told("line %s: nobody answered %d turns; the link is opened anew", self._line, turns)
 
     def failed(self, serial: str, error: AmrError) -> None:
@@ -34,6 +38,7 @@ class LineOutages:
             self._log.debug("meter %s was not asked: %s", serial, error, extra={"line": self._line, "meter": serial})
             return
         self._link.over("line %s is up again", self._line)
+        self.any = True
         outage = self._meters.get(serial)
         if outage is None:
             outage = self._meters[serial] = Outage(self._log, {"line": self._line, "meter": serial})
@@ -47,6 +52,7 @@ class LineOutages:
             self._all.over("line %s: meters answer again", self._line)
         if self._meters and (outage := self._meters.pop(serial, None)) is not None:
             outage.over("meter %s on line %s answers again", serial, self._line)
+        self.any = bool(self._meters)
 
 
 def _try(error: AmrError) -> str:

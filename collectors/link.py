@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ingest.delivery import Delivery, Outcome, Reject
 from ingest.errors import AmrError, Unreachable
@@ -56,11 +56,47 @@ Overhearing = Callable[[str, bytes], None]
 """Hears what goes over a line: "→" and what was asked, "←" and what came, "×" and why nothing did (as text)."""
 
 
+class Wanted(Protocol):
+    """A meter whose turn it is. `ready` is for its link alone: what that made ready for it, None at first."""
+
+    meter: Polled
+    ready: Any
+
+
+class Asker(Protocol):
+    """Who wants meters polled in a sweep, one after the other, and takes their answers."""
+
+    def next(self) -> Wanted | None:
+        """Whose turn it is now; None when it is nobody's, or something else is to be done."""
+        ...
+
+    def rest(self) -> float | None:
+        """Seconds until `next` should be asked again; None ends the sweep."""
+        ...
+
+    def plain(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> None:
+        """The answer of the meter wanted last, after so long, if it is all plain values: in millionths."""
+        ...
+
+    def took(self, answer: Answer | Quick, seconds: float) -> None:
+        """Any other answer."""
+        ...
+
+
 class Sweep(Protocol):
     """Polls under way (see `Link.sweep`)."""
 
+    @property
+    def began(self) -> float:
+        """Monotonic instant of the beginning of the poll under way, or last."""
+        ...
+
     async def over(self) -> None:
         """Wait for the end. Raises what the poll of the meter wanted last failed with."""
+        ...
+
+    def poke(self) -> None:
+        """Rest no longer: something is to be done."""
         ...
 
 
@@ -79,10 +115,10 @@ class Link(Protocol):
         """Poll a meter. LineDown: the line went; Silent: no answer; Busy, Refused, Malformed: it said so."""
         ...
 
-    def sweep(self, wanted: Callable[[], Polled | None], took: Callable[[Answer | Quick], None]) -> Sweep | None:
+    def sweep(self, asker: Asker) -> Sweep | None:
         """Begin to poll meter after meter without a task's help; None where there must be waited between questions.
 
-        `wanted` gives the next meter, None to end it; `took` is called with each answer. The error of a poll ends it.
+        The error of a poll ends it.
         """
         ...
 

@@ -28,6 +28,15 @@ class Step:
     block: Block
     question: Question
     decoder: BlockDecoder
+    channels: tuple[str, ...]
+
+    def plain(self, pdu: bytes) -> list[int] | None:
+        """All its values in millionths, in the order of its channels; None when one of them is no plain value."""
+        try:
+            micros = self.decoder.micros(pdu)
+        except (Malformed, ValueError):
+            return None
+        return None if None in micros else cast(list[int], micros)
 
     def quick(self, pdu: bytes) -> Quick | None:
         """Its values in millionths; None when something in it is no number, or none that can be stored."""
@@ -57,6 +66,11 @@ class MeterPlan:
     `identity` asks for its serial number. `identify_at` and `ask_again_at` are monotonic instants: when to ask who it
     is, and when to ask once more for what it refused. `patience` and `pause` are seconds, as its line has them.
     """
+
+    __slots__ = (
+        "_cost", "_most", "ask_again_at", "identify_at", "identity", "model", "patience", "pause", "plain", "refused",
+        "serial", "steps", "unit",
+    )  # fmt: skip
 
     def __init__(self, serial: str, unit: int, model: Model, cost: Cost, most: int | None = None) -> None:
         self.serial = serial
@@ -142,7 +156,8 @@ def _steps(model: Model, cost: Cost, most: int, unit: int) -> tuple[Step, ...]:
 
 
 def _step(block: Block, decoder: BlockDecoder, unit: int) -> Step:
-    return Step(block, question(unit, block.function, block.address, block.count), decoder)
+    asked = question(unit, block.function, block.address, block.count)
+    return Step(block, asked, decoder, decoder.channels)
 
 
 @lru_cache(maxsize=512)

@@ -30,8 +30,8 @@ class PollMetrics(Collector):
             answers.add_metric([model], durations.cumulative(), durations.total)
         yield answers
         busy = CounterMetricFamily("amr_line_busy_seconds", "Seconds a line was spoken on: its use", labels=["line"])
-        for line, seconds in self._tally.busy.items():
-            busy.add_metric([line], seconds)
+        for line, use in self._tally.busy.items():
+            busy.add_metric([line], use.seconds)
         yield busy
         yield GaugeMetricFamily("amr_lines", "Lines this process polls", value=self._lines())
 

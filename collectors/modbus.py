@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from decimal import Decimal
 from time import monotonic
 from typing import TypeVar, cast
@@ -22,7 +22,7 @@ from collectors.catalog import Catalog
 from collectors.decode import serial_number
 from collectors.identity import same_serial, swapped, without_owner
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
-from collectors.link import Answer, Link, Overhearing, Quick, Silent
+from collectors.link import Answer, Asker, Link, Overhearing, Quick, Silent
 from collectors.meter_model import Model
 from collectors.meter_plan import Fetched, MeterPlan, Step, take
 from collectors.modbus_frames import Framing, Mbap, Question, Rtu, checked, question
@@ -93,12 +93,12 @@ class ModbusLink:
         plan = self.plan_of(meter)
         return _answer(meter, plan, await self._all(self.polling(plan), plan))
 
-    def sweep(self, wanted: Callable[[], Polled | None], took: Callable[[Answer | Quick], None]) -> Sweep | None:
+    def sweep(self, asker: Asker) -> Sweep | None:
         """Poll meter after meter without a task's help, on Modbus TCP; see `Link.sweep`."""
         wire = self._bus.at_once() if self._instant else None
         if wire is None:
             return None
-        return Sweep(polling=self, bus=self._bus, wire=wire, framing=self._framing, wanted=wanted, took=took)
+        return Sweep(polling=self, bus=self._bus, wire=wire, framing=self._framing, asker=asker)
 
     def overhear(self, ear: Overhearing | None) -> None:
         """Let somebody hear every frame."""

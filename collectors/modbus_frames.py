@@ -65,6 +65,8 @@ class Framing(Protocol):
 class Mbap:
     """Modbus TCP. The transaction number tells late answers apart; frames are found by their length field."""
 
+    __slots__ = ("_good", "_head", "_length", "_question", "_transaction")
+
     def __init__(self, first: int = 0) -> None:
         self._transaction = first
         self._head = self._good = b""

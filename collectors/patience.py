@@ -26,6 +26,8 @@ class Patience:
 class Health:
     """How one meter has been answering."""
 
+    __slots__ = ("_off_turns", "_patience", "_rng", "_since", "failures")
+
     def __init__(self, patience: Patience, rng: Callable[[], float]) -> None:
         self._patience = patience
         self._rng = rng

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from collectors.link import Answer, Quick
@@ -12,11 +13,16 @@ from ingest.model import Polled, Reading
 from ingest.taken import Taken
 
 _MOST_DETAIL = 300
+_make = tuple.__new__
+Channels = tuple[str, ...]
 
 
 def delivery_of(origin: str, meter: Polled, at: datetime, answer: Answer) -> Delivery:
     """The delivery of a poll that was answered at `at`."""
-    serial = meter.serial
+    return _delivery(origin, meter.serial, at, answer)
+
+
+def _delivery(origin: str, serial: str, at: datetime, answer: Answer) -> Delivery:
     rejects = answer.rejects
     try:
         readings = [Reading(serial, channel, at, value) for channel, value in answer.values.items()]
@@ -27,25 +33,36 @@ def delivery_of(origin: str, meter: Polled, at: datetime, answer: Answer) -> Del
         origin,
         readings=(*readings, *answer.readings) if answer.readings else readings,
         rejects=rejects,
-        contacts=(contact(meter, at, answer.problem) if answer.problem else Contact(serial, at, drift=answer.drift),),
+        contacts=(_failed(serial, at, answer.problem) if answer.problem else Contact(serial, at, drift=answer.drift),),
         intervals=answer.intervals,
     )
 
 
 def quick_delivery(origin: str, meter: Polled, at: datetime, quick: Quick) -> Delivery:
     """The same of plain values."""
-    serial = meter.serial
+    return plain_delivery(origin, meter.serial, at, quick.channels, quick.micros)
+
+
+def plain_delivery(
+    origin: str, serial: str, at: datetime, channels: tuple[str, ...], micros: Sequence[int]
+) -> Delivery:
+    """The same of values that all have a channel; made without the detours of keywords, because nearly all come so."""
     try:
-        readings = Taken(serial, at, quick.channels, quick.micros)
+        readings = Taken(serial, at, channels, micros)
     except ValueError:
-        values = dict(zip(quick.channels, map(from_micro, quick.micros), strict=True))
-        return delivery_of(origin, meter, at, Answer(values))
-    return Delivery(origin, readings, (), (Contact(serial, at),))
+        values = dict(zip(channels, map(from_micro, micros), strict=True))
+        return _delivery(origin, serial, at, Answer(values))
+    answered = _make(Contact, (serial, at, None, None, None, None, None))
+    return _make(Delivery, (origin, readings, (), (answered,), (), b"", None, ""))
 
 
 def contact(meter: Polled, at: datetime, error: AmrError) -> Contact:
     """The news of a failed poll; its failure is a stable code that names the level that is silent."""
-    return Contact(meter.serial, at, error.code, str(error)[:_MOST_DETAIL])
+    return _failed(meter.serial, at, error)
+
+
+def _failed(serial: str, at: datetime, error: AmrError) -> Contact:
+    return Contact(serial, at, error.code, str(error)[:_MOST_DETAIL])
 
 
 def _each(serial: str, at: datetime, answer: Answer) -> tuple[list[Reading], list[Reject]]:

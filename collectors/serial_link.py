@@ -11,7 +11,7 @@ from collectors.bus import Bus
 from collectors.catalog import Catalog
 from collectors.iec_talk import IecTalk
 from collectors.line_settings import LineKind, settings_of, unit_of_meter
-from collectors.link import Answer, Link, Overhearing, Quick, Sweep
+from collectors.link import Answer, Asker, Link, Overhearing, Sweep
 from collectors.mercury_profile import intervals
 from collectors.mercury_talk import Mercury206Talk, Mercury230Talk
 from collectors.meter_options import options_of
@@ -71,7 +71,7 @@ class SerialLink:
         async with self._talk(meter, model) as (talk, known):
             return await read(talk, known, self._now(), check_serial=self._check_serial)
 
-    def sweep(self, wanted: Callable[[], Polled | None], took: Callable[[Answer | Quick], None]) -> Sweep | None:
+    def sweep(self, asker: Asker) -> Sweep | None:
         """Never: on these lines there is a pause between frames."""
         return None
 

@@ -1,6 +1,7 @@
 """Meter after meter polled on a line with transaction numbers: the callback of an answer asks the next question.
 
-A task woken for each question would cost more than the exchange itself; here it is woken when the sweep ends.
+A task woken for each question would cost more than the exchange itself; here it is woken only by an error and by what
+else is to be done on the line. Until the next meter is due the sweep rests on a timer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from time import monotonic
 from typing import Protocol
 
 from collectors.bus import Bus
-from collectors.link import Answer, Quick
+from collectors.link import Answer, Asker, Quick, Wanted
 from collectors.meter_plan import Fetched, MeterPlan, Step
 from collectors.modbus_frames import Framing, Question
 from collectors.wire import Wire
@@ -33,76 +34,101 @@ class Polling(Protocol):
 class Sweep:
     """Polls under way on one open wire; see `collectors.link.Link.sweep`."""
 
-    def __init__(
-        self,
-        *,
-        polling: Polling,
-        bus: Bus,
-        wire: Wire,
-        framing: Framing,
-        wanted: Callable[[], Polled | None],
-        took: Callable[[Answer | Quick], None],
-    ) -> None:
+    __slots__ = (
+        "_answer", "_asker", "_begin", "_bus", "_frame", "_loop", "_next_turn", "_over", "_plain", "_plan", "_polling",
+        "_questions", "_resting", "_sleeping", "_tell_plain", "_turn", "_wire", "began",
+    )  # fmt: skip
+
+    def __init__(self, *, polling: Polling, bus: Bus, wire: Wire, framing: Framing, asker: Asker) -> None:
         self._polling = polling
         self._bus = bus
         self._wire = wire
         self._begin, self._frame, self._answer = wire.begin, framing.frame, framing.answer
-        self._wanted = wanted
-        self._took = took
-        self._meter: Polled | None = None
+        self._asker = asker
+        self._next_turn, self._tell_plain = asker.next, asker.plain
+        self._turn: Wanted
         self._plan: MeterPlan
         self._plain: Step | None = None
         self._questions: Generator[Question, bytes, Fetched]
         self._resting: asyncio.TimerHandle | None = None
+        self._sleeping = False
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
+        self.began: float = 0.0
 
     async def over(self) -> None:
-        """Poll until nobody is wanted. Raises what the poll of the meter wanted last failed with."""
+        """Poll until something else is to be done. Raises what the poll of the meter wanted last failed with."""
+        self._wire.attach(self._answer, self._heard)
         try:
-            self._next()
+            self._next(monotonic())
             await self._over
         finally:
             self._wire.forget()
             if self._resting is not None:
                 self._resting.cancel()
 
-    def _next(self) -> None:
+    def poke(self) -> None:
+        """Rest no longer."""
+        if self._sleeping and self._resting is not None:
+            self._resting.cancel()
+            self._loop.call_soon(self._wake)
+
+    def _next(self, now: float) -> None:
         """Begin with the next meter."""
-        self._meter = meter = self._wanted()
-        if meter is None:
-            self._over.set_result(None)
+        turn = self._next_turn()
+        if turn is None:
+            self._sleep()
             return
-        self._plan = plan = self._polling.plan_of(meter)
-        plain = plan.plain
-        if plain is not None and monotonic() < plan.identify_at:
-            self._plain = plain
-            self._ask(plain.question)
+        self.began = now
+        self._turn = turn
+        plan = turn.ready
+        if plan is None:
+            turn.ready = plan = self._polling.plan_of(turn.meter)
+        self._plan = plan
+        self._plain = plain = plan.plain
+        if plain is not None and now < plan.identify_at:
+            self._begin(self._frame(plain.question), now + plan.patience)
         else:
             self._plain = None
             self._questions = self._polling.polling(plan)
             self._ask(next(self._questions))
 
+    def _sleep(self) -> None:
+        seconds = self._asker.rest()
+        if seconds is None:
+            self._over.set_result(None)
+        else:
+            self._sleeping = True
+            self._resting = self._loop.call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        if self._sleeping and not self._over.done():
+            self._sleeping = False
+            self._guarded(lambda: self._next(monotonic()))
+
     def _ask(self, question: Question) -> None:
-        self._begin(self._frame(question), self._answer, self._plan.patience, self._heard)
+        self._begin(self._frame(question), monotonic() + self._plan.patience)
 
     def _heard(self, pdu: bytes, error: AmrError | None) -> None:
         """An answer came, or will not come. Nobody hears what a callback raises: whoever waits for the end does."""
         try:
+            plan, plain = self._plan, self._plain
             if error is not None:
-                raise self._bus.ended(error, self._plan.unit, self._plan.patience) from error
-            plain = self._plain
-            if plain is not None and pdu[0] < 0x80 and (quick := plain.quick(pdu)) is not None:
-                self._is_read(quick)
+                raise self._bus.ended(error, plan.unit, plan.patience) from error
+            if plain is not None and pdu[0] < 0x80 and (micros := plain.plain(pdu)) is not None:
+                now = monotonic()
+                self._tell_plain(plain.channels, micros, now - self.began)
+                if plan.pause:
+                    self._after_pause(lambda: self._next(monotonic()))
+                else:
+                    self._next(now)
             else:
                 self._go_on(pdu)
         except Exception as error:  # noqa: BLE001 - a fault of ours as well, or the line would stand still
-            if not self._over.done():
-                self._over.set_exception(error)
+            self._fail(error)
 
     def _go_on(self, pdu: bytes) -> None:
         """Ask what else is asked of this meter; what began as plain turned out not to be."""
-        assert self._meter is not None
         if self._plain is not None:
             self._plain = None
             self._questions = self._polling.polling(self._plan)
@@ -110,16 +136,11 @@ class Sweep:
         try:
             question = self._questions.send(pdu)
         except StopIteration as done:
-            self._is_read(self._polling.result(self._meter, self._plan, done.value))
+            answer = self._polling.result(self._turn.meter, self._plan, done.value)
+            self._asker.took(answer, monotonic() - self.began)
+            self._after_pause(lambda: self._next(monotonic()))
         else:
             self._after_pause(partial(self._ask, question))
-
-    def _is_read(self, answer: Answer | Quick) -> None:
-        self._took(answer)
-        if self._plan.pause:
-            self._after_pause(self._next)
-        else:
-            self._next()
 
     def _after_pause(self, step: Callable[[], None]) -> None:
         if self._plan.pause:
@@ -131,5 +152,8 @@ class Sweep:
         try:
             step()
         except Exception as error:  # noqa: BLE001 - as above
-            if not self._over.done():
-                self._over.set_exception(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)

@@ -17,8 +17,21 @@ _FLOOD = 4096
 """More bytes than any answer has: somebody talks without end."""
 
 
+def _nothing(heard: bytes) -> None:
+    """Nothing is looked for."""
+
+
+def _nobody(answer: object, error: AmrError | None) -> None:
+    """Nobody waits for it."""
+
+
 class Wire(asyncio.Protocol):
     """One connection. `ask` must not be called while another `ask` waits: the line's owner sees to that."""
+
+    __slots__ = (
+        "_asked", "_deadline", "_done", "_find", "_heard", "_last_heard", "_loop", "_lost", "_rings_at", "_timer",
+        "_transport", "ear",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -27,8 +40,10 @@ class Wire(asyncio.Protocol):
         self._lost: Exception | None = None
         self._heard = b""
         self._last_heard = 0.0
-        self._find: Callable[[bytes], object | None] | None = None
-        self._done: Callable[[Any, AmrError | None], None] | None = None
+        self._find: Callable[[bytes], Any | None] = _nothing
+        self._done: Callable[[Any, AmrError | None], None] = _nobody
+        self._asked = False
+        """Whether somebody waits for an answer."""
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0.0
@@ -58,30 +73,28 @@ class Wire(asyncio.Protocol):
             else:
                 waiter.set_exception(error)
 
-        self.begin(request, find, timeout, done)
+        self.attach(find, done)
+        self.begin(request, self._loop.time() + timeout)
         try:
             return await waiter
         finally:
             self.forget()
 
-    def begin(
-        self,
-        request: bytes,
-        find: Callable[[bytes], _Answer | None],
-        timeout: float,
-        done: Callable[[_Answer, AmrError | None], None],
-    ) -> None:
-        """The same without a task: `done` is called once with the answer, or with the error (and then no answer).
+    def attach(self, find: Callable[[bytes], _Answer | None], done: Callable[[_Answer, AmrError | None], None]) -> None:
+        """Who looks for the answers to the questions that `begin` asks, and who is told of each, or of its error."""
+        self._find, self._done = find, done
+
+    def begin(self, request: bytes, deadline: float) -> None:
+        """Ask without a task, until `deadline` of the monotonic clock, which is the loop's. What was attached hears.
 
         Raises LineDown at once when the connection is gone.
         """
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             raise LineDown("the connection is closed") from self._lost
         self._heard = b""
-        self._find = find
-        self._done = done
-        self._deadline = deadline = self._loop.time() + timeout
+        self._asked = True
+        self._deadline = deadline
         if self._timer is None or deadline < self._rings_at:
             self._ring_at(deadline)
         transport.write(request)
@@ -90,7 +103,8 @@ class Wire(asyncio.Protocol):
 
     def forget(self) -> None:
         """Nobody waits for the answer any more."""
-        self._find = self._done = None
+        self._asked = False
+        self._find, self._done = _nothing, _nobody
 
     def send(self, request: bytes) -> None:
         """Send what nobody answers. LineDown when the connection is gone."""
@@ -123,36 +137,38 @@ class Wire(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        find, done = self._find, self._done
-        if find is None or done is None:
+        if not self._asked:
             self._last_heard = self._loop.time()
             if self.ear is not None:
                 self.ear("←", bytes(data))
             return
-        self._heard = heard = self._heard + data if self._heard else bytes(data)
+        heard = self._heard + data if self._heard else data
         try:
-            answer = find(heard)
+            answer = self._find(heard)
         except AmrError as error:
+            self._heard = bytes(heard)
             self._fail(error)
             return
         if answer is not None:
-            self._find = self._done = None
+            self._asked = False
             if self.ear is not None:
-                self.ear("←", heard)
-            done(answer, None)
-        elif len(heard) > _FLOOD:
+                self.ear("←", bytes(heard))
+            self._done(answer, None)
+            return
+        self._heard = bytes(heard)
+        if len(heard) > _FLOOD:
             self._fail(Silent(f"more than {_FLOOD} bytes came and none of them was the answer"))
 
     def _fail(self, error: AmrError) -> None:
         """The question will not be answered."""
-        done = self._done
-        self._find = self._done = None
-        if done is not None:
-            if self.ear is not None:
-                if self._heard:
-                    self.ear("←", self._heard)
-                self.ear("×", str(error).encode())
-            done(None, error)
+        if not self._asked:
+            return
+        self._asked = False
+        if self.ear is not None:
+            if self._heard:
+                self.ear("←", self._heard)
+            self.ear("×", str(error).encode())
+        self._done(None, error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = exc
@@ -173,7 +189,7 @@ class Wire(asyncio.Protocol):
     def _tick(self) -> None:
         """One timer serves many questions: it looks whether the present one is overdue and sets itself again."""
         self._timer = None
-        if self._done is None:
+        if not self._asked:
             return
         if self._loop.time() < self._deadline:
             self._ring_at(self._deadline)

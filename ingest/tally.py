@@ -43,20 +43,45 @@ class Stored:
     commits: Durations = field(default_factory=Durations)
 
 
+class Answers(Durations):
+    """How long the meters of one model took, and how many polls of them went well."""
+
+    __slots__ = ("good",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.good = 0
+
+    def answered(self, seconds: float) -> None:
+        """A poll that went well."""
+        self.good += 1
+        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.total += seconds
+
+
+@dataclass(slots=True)
+class Use:
+    """For how many seconds a line was spoken on."""
+
+    seconds: float = 0.0
+
+
 @dataclass(slots=True)
 class Polled:
-    """What the lines of a collector did. `polls` counts by (model, 'ok' or the code of the failure), `answers` has how
-    long the meters of a model took, `busy` for how many seconds each line was spoken on."""
+    """What the lines of a collector did. `answers` has how long the meters of a model took and how many polls went
+    well, `failures` counts the others by (model, code), `busy` has the use of each line."""
 
-    polls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    answers: dict[str, Durations] = field(default_factory=dict)
-    busy: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    answers: defaultdict[str, Answers] = field(default_factory=lambda: defaultdict(Answers))
+    busy: defaultdict[str, Use] = field(default_factory=lambda: defaultdict(Use))
 
-    def add(self, line: str, model: str, result: str, seconds: float) -> None:
-        """One poll of a meter that took so long."""
-        self.polls[model, result] += 1
-        durations = self.answers.get(model)
-        if durations is None:
-            durations = self.answers[model] = Durations()
-        durations.add(seconds)
-        self.busy[line] += seconds
+    @property
+    def polls(self) -> Counter[tuple[str, str]]:
+        """How many by (model, 'ok' or the code of the failure)."""
+        good = {(model, "ok"): answers.good for model, answers in self.answers.items() if answers.good}
+        return Counter({**good, **self.failures})
+
+    def failed(self, model: str, code: str, seconds: float) -> None:
+        """A poll that failed after so long."""
+        self.failures[model, code] += 1
+        self.answers[model].add(seconds)

@@ -178,3 +178,30 @@ def _words_of(kind: Kind, dice: random.Random) -> Iterator[bytes]:
         yield from (bytes.fromhex(f"{dice.randrange(10**8):08}") for _ in range(200))
     else:
         yield from (dice.randbytes(2 * kind.words) for _ in range(500))
+
+
+def test_neighbours_of_all_kinds_are_counted_each_as_if_alone() -> None:
+    dice = random.Random(18)
+    kinds = [
+        register(Kind.UINT32, "0.01"),
+        register(Kind.INT16, "0.1"),
+        register(Kind.UINT16, "1", 0xFFFF),
+        register(Kind.FLOAT32),
+        register(Kind.FLOAT32, "1", 0x42F60000),
+        register(Kind.FLOAT32, "1", 0x42F60000),
+        register(Kind.FLOAT32, "0.001"),
+        register(Kind.UINT32, "0.00032"),
+    ]
+    placed, at = [], 3
+    for one in kinds:
+        placed.append(replace(one, address=at))
+        at = placed[-1].end + dice.randrange(2)
+    decoder = block_decoder(placed, first=2)
+    for _ in range(500):
+        words = bytearray(dice.randbytes(2 * (at - 2)))
+        for one in placed:
+            if one.kind is Kind.FLOAT32:
+                number = dice.choice([123.0, 0.0, float("nan"), dice.uniform(-9, 9), round(dice.uniform(0, 999), 2)])
+                struct.pack_into(">f", words, 2 * (one.address - 2), number)
+        alone = [decode(one, bytes(words[2 * (one.address - 2) : 2 * (one.end - 2)])) for one in placed]
+        assert decoder.micros(bytes(words)) == [None if value is None else to_micro(value) for value in alone]

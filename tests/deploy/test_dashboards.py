@@ -45,7 +45,8 @@ async def known(database: Database, tmp_path: Path) -> dict[str, set[str]]:
     ProcessCollector(registry=registry)
     REQUESTS.labels("getPoint", 200).observe(0.01)
     tally = Polled()
-    tally.add("tp-1", "eastron-sdm120", "ok", 0.1)
+    tally.answers["eastron-sdm120"].answered(0.1)
+    tally.busy["tp-1"].seconds += 0.1
     intake = Intake(PostgresStore(database))
     subscriber = Subscriber(Broker.from_url("mqtt://h", client_id="c"), {}, lambda message: Delivery("x"), intake)
     fleet = FleetMetrics()
