@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
+from operator import attrgetter, sub
 from typing import overload
 
 from ingest.chain import Mark
 from ingest.counting import Boundary
 from ingest.model import Quality, Source
 
+_AT = attrgetter("at")
+
 
 class Beside(Sequence[Boundary]):
     """Boundaries of ascending instants `ats`: of each the instant and value (µs, millionths) before and after it.
 
-    All of these readings are good and of `source`. What is otherwise beside an instant is among the `others`, which
-    come last.
+    All of these readings are good and of `source`. What is otherwise beside an instant is among the `others`.
     """
 
     __slots__ = ("after", "after_ats", "ats", "before", "before_ats", "others", "source")
@@ -46,12 +49,15 @@ class Beside(Sequence[Boundary]):
         return len(self.ats) + len(self.others)
 
     def __iter__(self) -> Iterator[Boundary]:
+        """By their instants."""
+        return iter(sorted((*self._made(), *self.others), key=_AT)) if self.others else self._made()
+
+    def _made(self) -> Iterator[Boundary]:
         source, good = self.source, Quality.GOOD
         for at, before_at, before, after_at, after in zip(
             self.ats, self.before_ats, self.before, self.after_ats, self.after, strict=True
         ):
             yield Boundary(at, (Mark(before_at, before, good, source),), (Mark(after_at, after, good, source),))
-        yield from self.others
 
     @overload
     def __getitem__(self, place: int) -> Boundary: ...
@@ -70,6 +76,32 @@ class Beside(Sequence[Boundary]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+    def one(self, at: int) -> Boundary | None:
+        """What is beside one instant."""
+        place = bisect_left(self.ats, at)
+        if place == len(self.ats) or self.ats[place] != at:
+            return next((one for one in self.others if one.at == at), None)
+        before = Mark(self.before_ats[place], self.before[place], Quality.GOOD, self.source)
+        return Boundary(at, (before,), (Mark(self.after_ats[place], self.after[place], Quality.GOOD, self.source),))
+
+    def plus(self, boundaries: Iterable[Boundary]) -> Beside:
+        """The same and a few more."""
+        columns = (list(self.ats), list(self.before_ats), list(self.before), list(self.after_ats), list(self.after))
+        others = list(self.others)
+        for boundary in boundaries:
+            row = _row(boundary)
+            if row is None:
+                others.append(boundary)
+                continue
+            place = bisect_left(columns[0], boundary.at)
+            for column, fact in zip(columns, row, strict=True):
+                column.insert(place, fact)
+        return Beside(self.source, *columns, others=others)
+
+    def widest(self) -> float:
+        """The longest time between the readings on both sides of an instant, in µs; endless where there are others."""
+        return inf if self.others else max(map(sub, self.after_ats, self.before_ats), default=inf)
 
     def within(self, instants: Sequence[int], low: int, high: int) -> Beside:
         """Those of the ascending instants whose readings lie from `low` to `high`."""
@@ -108,11 +140,19 @@ def beside(boundaries: Iterable[Boundary]) -> Beside | None:
         return None
     rows: list[tuple[int, int, int, int, int]] = []
     others: list[Boundary] = []
-    for at, boundary in found:
-        _, before, after = boundary
-        if len(before) == len(after) == 1 and not before[0].quality | after[0].quality:
-            rows.append((at, before[0].at, before[0].value, after[0].at, after[0].value))
-        else:
+    for _, boundary in found:
+        row = _row(boundary)
+        if row is None:
             others.append(boundary)
+        else:
+            rows.append(row)
     ats, before_ats, befores, after_ats, afters = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [], [])
     return Beside(sources.pop(), ats, before_ats, befores, after_ats, afters, others)
+
+
+def _row(boundary: Boundary) -> tuple[int, int, int, int, int] | None:
+    """One good reading on either side, and when; None where anything else stands there."""
+    at, before, after = boundary
+    if len(before) == len(after) == 1 and not before[0].quality | after[0].quality:  # GOOD is 0
+        return at, before[0].at, before[0].value, after[0].at, after[0].value
+    return None

@@ -108,6 +108,8 @@ async def breaks(
 def jumps(ask: Ask, limits: Limits, breaks: Mapping[Source, Sequence[int]], found: Sequence[Boundary]) -> list[Run]:
     """What may be stuck: a machine's readings before a jump that is too fast from the last of them."""
     broken = {at - 1 for instants in breaks.values() for at in instants}
+    if not broken:
+        return []
     return [
         Run(ask.register_id, before.source, before.value, before.at, max(ask.low, after.at - LONGEST_DETOUR))
         for boundary in found

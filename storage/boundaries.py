@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from ingest.beside import Beside
 from ingest.chain import Mark
 from ingest.consumption import Boundary
 from ingest.instants import instant, span
@@ -52,8 +53,8 @@ LEFT JOIN LATERAL (
 
 _MACHINES = {int(Source.AUTOMATIC), int(Source.IMPORT)}
 
-Memory = dict[tuple[int, int], dict[int, Boundary]]
-"""What is beside instants, by register and source, then by instant."""
+Memory = dict[tuple[int, int], Beside]
+"""What is known to be beside instants, by register and source."""
 
 
 class Ask(NamedTuple):
@@ -78,47 +79,65 @@ class _Pair:
 
 
 async def boundaries(
-    conn: psycopg.AsyncConnection[Any], asks: Sequence[tuple[Ask, int]], present: Present
-) -> list[Boundary]:
-    """For each instant the nearest good readings of every source at or before and at or after it."""
+    conn: psycopg.AsyncConnection[Any], asks: Sequence[tuple[Ask, Sequence[int]]], present: Present
+) -> list[Sequence[Boundary]]:
+    """For each register and its ascending instants the nearest good readings of every source on either side."""
     of_register: dict[int, list[int]] = defaultdict(list)
     for register, source in present:
         of_register[register].append(source)
-    dense = ranges.dense([(ask.register_id, at) for ask, at in asks])
+    asked = _instants(asks)
+    dense = {register: instants for register, instants in asked.items() if ranges.dense(instants)}
     sparse = {register: sources for register, sources in of_register.items() if register not in dense}
-    memory = await _remembered(conn, sparse, sorted({at for ask, at in asks if ask.register_id not in dense}))
+    memory = await _remembered(conn, sparse, [asked[register] for register in sparse])
     memory |= await _ranged(conn, of_register, dense)
-    nothing: Mapping[int, Boundary] = {}
-    found: list[Boundary] = []
-    pairs: dict[int, list[_Pair]] = {}
-    for n, (ask, at) in enumerate(asks):
-        register, low, high = ask
-        sources = of_register[register]
-        if len(sources) == 1:  # nearly always: one glance, and nothing made that is not kept
-            beside = memory.get((register, sources[0]), nothing).get(at)
-            if beside is not None and low <= beside.before[0].at and beside.after[0].at <= high:
-                found.append(beside)
-                continue
-        found.append(Boundary(at, (), ()))
-        if sources:
-            pairs[n] = [_Pair(ask, at, source) for source in sources]
-    if pairs:
-        await _find(conn, [pair for group in pairs.values() for pair in group], memory, dense)
-        for n, group in pairs.items():
-            found[n] = _boundary(asks[n][1], group)
+    looks = [_Look(ask, instants, of_register[ask.register_id], memory) for ask, instants in asks]
+    if open_ := [pair for look in looks for pair in look.pairs]:
+        await _find(conn, open_, memory, dense)
+    return [look.found() for look in looks]
+
+
+def _instants(asks: Sequence[tuple[Ask, Sequence[int]]]) -> dict[int, Sequence[int]]:
+    """All instants of each register, ascending: nearly always one list as it came."""
+    found: dict[int, Sequence[int]] = {}
+    for ask, instants in asks:
+        known = found.get(ask.register_id)
+        found[ask.register_id] = instants if known is None else sorted({*known, *instants})
     return found
+
+
+class _Look:
+    """One register and its instants: what is known beside them, and the pairs that are still to be found."""
+
+    def __init__(self, ask: Ask, instants: Sequence[int], sources: Sequence[int], memory: Memory) -> None:
+        self._instants = instants
+        self._known: Beside | None = None
+        if len(sources) == 1 and (known := memory.get((ask.register_id, sources[0]))):
+            self._known = known.within(instants, ask.low, ask.high)
+            if len(self._known) == len(instants):
+                instants = ()
+            else:
+                found = {*self._known.ats, *(one.at for one in self._known.others)}
+                instants = [at for at in instants if at not in found]
+        self.pairs = [_Pair(ask, at, source) for at in instants for source in sources]
+
+    def found(self) -> Sequence[Boundary]:
+        beside: dict[int, list[_Pair]] = {} if self._known else {at: [] for at in self._instants}
+        for pair in self.pairs:
+            beside.setdefault(pair.at, []).append(pair)
+        new = [_boundary(at, group) for at, group in beside.items()]
+        return new if self._known is None else self._known.plus(new) if new else self._known
 
 
 async def _ranged(
     conn: psycopg.AsyncConnection[Any], of_register: Mapping[int, Sequence[int]], dense: Mapping[int, Sequence[int]]
 ) -> Memory:
     """The readings beside the instants of dense registers, where there are such on both sides within the range."""
-    series = [(register, source) for register in dense for source in of_register[register] if source in _MACHINES]
-    if not series:
+    asked = {(register, source): dense[register] for register in dense for source in of_register[register]}
+    machines = {key: instants for key, instants in asked.items() if key[1] in _MACHINES}
+    if not machines:
         return {}
-    bounds = _near([at for register, _ in series for at in (dense[register][0], dense[register][-1])])
-    marks = await ranges.fetch(conn, series, bounds)
-    return {key: dict(ranges.beside(dense[key[0]], marks[key])) for key in series}
+    ends = [at for instants in machines.values() for at in (instants[0], instants[-1])]
+    return await ranges.beside(conn, machines, _near(ends))
 
 
 def _boundary(at: int, group: Sequence[_Pair]) -> Boundary:
@@ -130,24 +149,45 @@ def _boundary(at: int, group: Sequence[_Pair]) -> Boundary:
 
 
 async def _remembered(
-    conn: psycopg.AsyncConnection[Any], of_register: Mapping[int, Sequence[int]], instants: Sequence[int]
+    conn: psycopg.AsyncConnection[Any], of_register: Mapping[int, Sequence[int]], asked: Sequence[Sequence[int]]
 ) -> Memory:
     """What is remembered of these registers."""
     machines = sorted({source for sources in of_register.values() for source in sources} & _MACHINES)
-    cuts = [at for at in instants if at % _QUARTER == 0]
+    alike = {id(instants): instants for instants in asked}  # points of one page are cut alike
+    cuts = sorted({at for instants in alike.values() for at in instants if at % _QUARTER == 0})
     if not machines or not cuts:
         return {}
     rows = await midnights.known(conn, sorted(of_register), machines, cuts)
-    qualities, sources, epoch = QUALITIES, SOURCES, TO_POSTGRES
-    memory: dict[tuple[int, int], dict[int, Boundary]] = defaultdict(dict)
-    for register, source, cut, before_at, before, before_quality, after_at, after, after_quality in rows:
-        by = sources[source]
-        memory[register, source][cut + epoch] = Boundary(
-            cut + epoch,
-            (Mark(before_at + epoch, before, qualities[before_quality], by),),
-            (Mark(after_at + epoch, after, qualities[after_quality], by),),
-        )
-    return memory
+    rows.sort()
+    return {key: _midnights(SOURCES[key[1]], of_series) for key, of_series in ranges.runs(rows)}
+
+
+def _midnights(source: Source, rows: Sequence[midnights.Midnight]) -> Beside:
+    """Midnights of one series."""
+    epoch = TO_POSTGRES
+    sound = [row for row in rows if not row[5] | row[8]]  # GOOD is 0
+    others = (
+        [
+            Boundary(
+                cut + epoch,
+                (Mark(before_at + epoch, before, QUALITIES[before_quality], source),),
+                (Mark(after_at + epoch, after, QUALITIES[after_quality], source),),
+            )
+            for _, _, cut, before_at, before, before_quality, after_at, after, after_quality in rows
+            if before_quality or after_quality
+        ]
+        if len(sound) < len(rows)
+        else []
+    )
+    return Beside(
+        source,
+        [row[2] + epoch for row in sound],
+        [row[3] + epoch for row in sound],
+        [row[4] for row in sound],
+        [row[6] + epoch for row in sound],
+        [row[7] for row in sound],
+        others,
+    )
 
 
 async def _find(
@@ -157,7 +197,8 @@ async def _find(
     await _by_range(conn, [pair for pair in pairs if pair.source not in _MACHINES], _EVER)
     machines = [pair for pair in pairs if pair.source in _MACHINES]
     for pair in machines:
-        beside = memory.get((pair.ask.register_id, pair.source), {}).get(pair.at)
+        known = memory.get((pair.ask.register_id, pair.source))
+        beside = None if known is None else known.one(pair.at)
         if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
             pair.before, pair.after = beside.before[0], beside.after[0]
     sparse = _open(pair for pair in machines if pair.ask.register_id not in dense)

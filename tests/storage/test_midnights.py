@@ -16,7 +16,7 @@ from ingest.delivery import Delivery, Fate
 from ingest.instants import micros
 from ingest.intake import Intake
 from ingest.model import Reading, RegisterSpec, Source
-from storage import boundaries, midnights, series
+from storage import boundaries, midnights, ranges, series
 from storage.boundaries import Ask
 from storage.database import Database
 from storage.midnights import remember
@@ -234,16 +234,18 @@ async def test_the_memory_is_forgotten_and_found_again_in_the_columnstore(hypert
     assert await kept(hypertables) == [midnight(day) for day in range(1, 8)]
 
 
-async def test_a_range_and_single_probes_find_the_same(database: Database) -> None:
+async def test_a_range_and_single_probes_find_the_same(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await install(database, "m1", [TOTAL], zone="Europe/Samara")
     await put(database, *polled(0, 3), *polled(9, 1, "700"))
     low, high = micros(midnight(1)), micros(midnight(10))
-    asks = [(Ask(1, low, high), micros(midnight(0)) + n * 1_700_000_000) for n in range(500)]
+    ask, instants = Ask(1, low, high), [micros(midnight(0)) + n * 1_700_000_000 for n in range(500)]
     async with database.connection() as conn:
         present = await series.sources(conn, {1: [int(Source.AUTOMATIC)]})
-        dense = await boundaries.boundaries(conn, asks, present)
-        single = [(await boundaries.boundaries(conn, [ask], present))[0] for ask in asks]
-    assert dense == single
+        monkeypatch.setattr(ranges, "_PAGE", 7)
+        monkeypatch.setattr(ranges, "_RANGE", ranges._RANGE.replace("LIMIT 10000", "LIMIT 7"))
+        [dense] = await boundaries.boundaries(conn, [(ask, instants)], present)
+        single = [(await boundaries.boundaries(conn, [(ask, [at])], present))[0][0] for at in instants]
+    assert sorted(dense) == single
     assert any(one.before and one.after for one in dense)
     assert any(not one.before for one in dense)
 
