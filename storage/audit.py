@@ -8,14 +8,14 @@ from typing import Any
 
 import psycopg
 
+from storage.conditions import conditions
+
 _COLUMNS = "at, actor, role, operation, point, status, detail, client"
 _WRITE = """
 INSERT INTO audit (actor, role, operation, point, status, detail, client) VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 _FIND = f"""
-SELECT {_COLUMNS} FROM audit
-WHERE (%(actor)s::text IS NULL OR actor = %(actor)s) AND (%(point)s::text IS NULL OR point = %(point)s)
-  AND at >= %(since)s AND at < %(until)s
+SELECT {_COLUMNS} FROM audit WHERE at >= %(since)s AND at < %(until)s AND {{conditions}}
 ORDER BY at DESC, id DESC LIMIT %(limit)s
 """
 _LONGEST = 1_000
@@ -62,7 +62,9 @@ async def find(
 ) -> list[Act]:
     """The newest acts within [since, until), newest first."""
     asked = {"actor": actor, "point": point, "since": since, "until": until, "limit": limit}
-    return [Act(*row) for row in await (await conn.execute(_FIND, asked)).fetchall()]
+    chosen = conditions((actor, "actor = %(actor)s"), (point, "point = %(point)s"))
+    rows = await (await conn.execute(_FIND.format(conditions=chosen).encode(), asked)).fetchall()
+    return [Act(*row) for row in rows]
 
 
 def _storable(text: str) -> str:

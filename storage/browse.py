@@ -9,13 +9,14 @@ from typing import Any
 import psycopg
 
 from ingest.model import Installation, Meter, RegisterSpec
+from storage.conditions import conditions
 from storage.contacts import CONTACT
 from storage.fleet_model import Contract, Mentioned
 from storage.fleet_secrets import masked
 from storage.fleet_stored import load
 from storage.points import Contacted
 
-_METERS = f"""
+_METERS = """
 SELECT m.serial, m.model, l.name, m.address, m.gateway, m.period, m.verified_until, p.code,
        c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns, c.drift
 FROM meter m
@@ -23,15 +24,13 @@ LEFT JOIN line l ON l.id = m.line_id
 LEFT JOIN LATERAL (SELECT point_id FROM installation
     WHERE meter_id = m.id AND since <= now() AND (until IS NULL OR until > now()) LIMIT 1) i ON true
 LEFT JOIN point p ON p.id = i.point_id
-LEFT JOIN {CONTACT} c ON true
-WHERE m.serial > %(after)s AND (%(line)s::text IS NULL OR l.name = %(line)s)
-  AND (%(gateway)s::text IS NULL OR m.gateway = %(gateway)s) AND (%(model)s::text IS NULL OR m.model = %(model)s)
-  AND (%(serial)s::text IS NULL OR m.serial = %(serial)s)
+LEFT JOIN {contact} c ON true
+WHERE {conditions}
 ORDER BY m.serial LIMIT %(limit)s
 """
 _LINES = """
 SELECT l.name, l.kind, l.address, l.options, (SELECT count(*) FROM meter WHERE line_id = l.id)
-FROM line l WHERE l.name > %(after)s AND (%(name)s::text IS NULL OR l.name = %(name)s)
+FROM line l WHERE {conditions}
 ORDER BY l.name LIMIT %(limit)s
 """
 
@@ -82,28 +81,34 @@ async def meters(
     model: str | None = None,
 ) -> tuple[list[ListedMeter], bool]:
     """Meters in the order of their serial numbers, those behind `after`, and whether there are more."""
-    asked = {"after": after, "limit": limit + 1, "line": line, "gateway": gateway, "model": model, "serial": None}
-    rows = await (await conn.execute(_METERS, asked)).fetchall()
+    asked = {"after": after, "limit": limit + 1, "line": line, "gateway": gateway, "model": model}
+    chosen = conditions(
+        (after, "m.serial > %(after)s"),
+        (line, "m.line_id = (SELECT id FROM line WHERE name = %(line)s)"),
+        (gateway, "m.gateway = %(gateway)s"),
+        (model, "m.model = %(model)s"),
+    )
+    rows = await _meters(conn, chosen, asked)
     return [_listed(row) for row in rows[:limit]], len(rows) > limit
 
 
 async def meter(conn: _Conn, serial: str) -> KnownMeter | None:
     """One meter whole, None when there is none."""
-    asked = {"after": "", "limit": 1, "line": None, "gateway": None, "model": None, "serial": serial}
-    row = await (await conn.execute(_METERS, asked)).fetchone()
-    if row is None:
+    rows = await _meters(conn, "m.serial = %(serial)s", {"serial": serial, "limit": 1})
+    if not rows:
         return None
     there = await load(conn, Mentioned(_NONE, _NONE, frozenset({serial})))
     stays = sorted((one for one in there.installations if one.meter == serial), key=lambda one: one.since)
     known = there.meters[serial]
-    return KnownMeter(_listed(row), masked(known.meter.options), list(known.registers.values()), stays)
+    return KnownMeter(_listed(rows[0]), masked(known.meter.options), list(known.registers.values()), stays)
 
 
 async def lines(
     conn: _Conn, *, after: str = "", limit: int = 100, name: str | None = None
 ) -> tuple[list[ListedLine], bool]:
     """Lines in the order of their names, those behind `after` (or the one of that name), and whether there are more."""
-    rows = await (await conn.execute(_LINES, {"after": after, "limit": limit + 1, "name": name})).fetchall()
+    question = _LINES.format(conditions=conditions((after, "l.name > %(after)s"), (name, "l.name = %(name)s")))
+    rows = await (await conn.execute(question.encode(), {"after": after, "limit": limit + 1, "name": name})).fetchall()
     listed = [ListedLine(name, kind, address, masked(options), count) for name, kind, address, options, count in rows]
     return listed[:limit], len(rows) > limit
 
@@ -115,6 +120,10 @@ async def stays(conn: _Conn, code: str) -> tuple[list[Installation], list[Contra
         sorted((one for one in there.installations if one.point == code), key=lambda one: one.since),
         sorted((one for one in there.contracts if one.point == code), key=lambda one: one.since),
     )
+
+
+async def _meters(conn: _Conn, chosen: str, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return await (await conn.execute(_METERS.format(conditions=chosen, contact=CONTACT).encode(), asked)).fetchall()
 
 
 def _listed(row: Sequence[Any]) -> ListedMeter:

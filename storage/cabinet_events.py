@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from storage.conditions import conditions
 from storage.database import Database
 from storage.notices import notices
 
@@ -19,14 +20,8 @@ _EVENTS = """
 SELECT e.id, e.at, e.kind, e.number, p.code, p.zone, e.consumer, e.state, e.reason
 FROM cabinet_event e LEFT JOIN point p ON p.id = e.point_id
 """
-_OF = """
-(%(consumer)s::text IS NULL OR e.consumer = %(consumer)s) AND (%(point)s::text IS NULL OR p.code = %(point)s)
-"""
-_AFTER = f"{_EVENTS} WHERE e.id > %(after)s AND {_OF} ORDER BY e.id LIMIT %(limit)s"
-_BEFORE = f"""
-{_EVENTS} WHERE e.id < %(before)s AND {_OF} AND (%(kind)s::text IS NULL OR e.kind = %(kind)s)
-ORDER BY e.id DESC LIMIT %(limit)s
-"""
+_AFTER = f"{_EVENTS} WHERE e.id > %(after)s AND {{conditions}} ORDER BY e.id LIMIT %(limit)s"
+_BEFORE = f"{_EVENTS} WHERE e.id < %(before)s AND {{conditions}} ORDER BY e.id DESC LIMIT %(limit)s"
 _OF_ONE = f"{_EVENTS} WHERE e.kind = %s AND e.number = %s ORDER BY e.id"
 _LAST = "SELECT coalesce(max(id), 0) FROM cabinet_event"
 _FORGET = "DELETE FROM cabinet_event WHERE at < %s"
@@ -54,7 +49,8 @@ async def after(
 ) -> list[CabinetEvent]:
     """The oldest events after a number, of one consumer (None: of everybody), at one point (None: at all)."""
     asked = {"after": number, "consumer": consumer, "point": point, "limit": limit}
-    return [CabinetEvent(*row) for row in await (await conn.execute(_AFTER, asked)).fetchall()]
+    question = _AFTER.format(conditions=_chosen(consumer, point, None))
+    return [CabinetEvent(*row) for row in await (await conn.execute(question.encode(), asked)).fetchall()]
 
 
 async def page(
@@ -62,8 +58,17 @@ async def page(
 ) -> tuple[list[CabinetEvent], bool]:
     """The youngest events before a number, and whether there are more."""
     asked = {"before": before, "consumer": consumer, "point": point, "kind": kind, "limit": limit + 1}
-    rows = await (await conn.execute(_BEFORE, asked)).fetchall()
+    question = _BEFORE.format(conditions=_chosen(consumer, point, kind))
+    rows = await (await conn.execute(question.encode(), asked)).fetchall()
     return [CabinetEvent(*row) for row in rows[:limit]], len(rows) > limit
+
+
+def _chosen(consumer: str | None, point: str | None, kind: str | None) -> str:
+    return conditions(
+        (consumer, "e.consumer = %(consumer)s"),
+        (point, "e.point_id = (SELECT id FROM point WHERE code = %(point)s)"),
+        (kind, "e.kind = %(kind)s"),
+    )
 
 
 async def of_request(conn: _Conn, kind: str, number: int) -> list[CabinetEvent]:

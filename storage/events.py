@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 
+from storage.conditions import conditions
+
 _FIND = """
 SELECT e.id, e.at, e.kind, p.code, m.serial, e.detail FROM event e
 LEFT JOIN point p ON p.id = e.point_id LEFT JOIN meter m ON m.id = e.meter_id
-WHERE e.id < %(before)s AND (%(kind)s::text IS NULL OR e.kind = %(kind)s)
-  AND (%(meter)s::text IS NULL OR m.serial = %(meter)s)
+WHERE e.id < %(before)s AND {conditions}
 ORDER BY e.id DESC LIMIT %(limit)s
 """
 
@@ -40,4 +41,8 @@ async def find(
 ) -> list[Event]:
     """The newest events with a number below `before`."""
     asked = {"before": before, "kind": kind, "meter": meter, "limit": limit}
-    return [Event(*row) for row in await (await conn.execute(_FIND, asked)).fetchall()]
+    chosen = conditions(
+        (kind, "e.kind = %(kind)s"), (meter, "e.meter_id = (SELECT id FROM meter WHERE serial = %(meter)s)")
+    )
+    rows = await (await conn.execute(_FIND.format(conditions=chosen).encode(), asked)).fetchall()
+    return [Event(*row) for row in rows]

@@ -112,8 +112,7 @@ class _Reader:
         if not isinstance(value, list) or len(found) != len(value):
             self.mistakes.append(Mistake(table, "", None, table, value, f"write tables under [[{table}]]"))
             return
-        headers = re.finditer(rf"^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", self.text, re.MULTILINE)
-        places = [self.text.count("\n", 0, header.start()) + 1 for header in headers]
+        places = _places(self.text, table)
         for number, raw in enumerate(found):
             place = places[number] if len(places) == len(found) else None
             yield Entry(table, _LABELS[table](raw), place, raw, self.mistakes), raw
@@ -283,6 +282,15 @@ class _Reader:
         if found is None:
             entry.sound = False  # its own entry has the mistake; this one cannot be checked further
         return name, found.zone if isinstance(found, MeteringPoint) else "UTC"
+
+
+def _places(text: str, table: str) -> list[int]:
+    """The lines on which the tables begin. Counted on from one to the next: a region's file has millions of lines."""
+    places, line, seen = [], 1, 0
+    for header in re.finditer(rf"^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text, re.MULTILINE):
+        line, seen = line + text.count("\n", seen, header.start()), header.start()
+        places.append(line)
+    return places
 
 
 def _options(entry: Entry, stored: Mapping[str, object]) -> dict[str, object]:

@@ -31,19 +31,22 @@ _FIND_MANY_OF_CONSUMER = _FIND_OF_CONSUMER.replace("p.code = %s", "p.code = ANY(
 _CONTACT = "c.tried_at, c.answered_at, c.failure, c.detail, c.failed_turns, c.drift"
 _REMOTE = "m.line_id IS NOT NULL OR m.gateway IS NOT NULL"
 
-# A consumer's list shows what stood at the point at the end of their time, never what came after it.
+# A consumer's list shows what stood at the point at the end of their time, never what came after it. Some consumers
+# have thousands of points, so that is looked up for one page.
 _PAGE_OF_CONSUMER = f"""
-SELECT {_POINT}, v.since, v.until, m.serial, m.model, {_REMOTE}, {_CONTACT}
-FROM (SELECT c.point_id, min(c.since) AS since, nullif(max(coalesce(c.until, 'infinity')), 'infinity') AS until
-      FROM contract c WHERE c.consumer = %(consumer)s AND c.since <= now() GROUP BY c.point_id) v
-JOIN point p ON p.id = v.point_id AND p.code > %(after)s
+SELECT {_POINT}, p.since, p.until, m.serial, m.model, {_REMOTE}, {_CONTACT}
+FROM (SELECT p.*, v.since, v.until
+      FROM (SELECT c.point_id, min(c.since) AS since, nullif(max(coalesce(c.until, 'infinity')), 'infinity') AS until
+            FROM contract c WHERE c.consumer = %(consumer)s AND c.since <= now() GROUP BY c.point_id) v
+      JOIN point p ON p.id = v.point_id AND p.code > %(after)s
+      ORDER BY p.code LIMIT %(limit)s) p
 LEFT JOIN LATERAL (SELECT meter_id FROM installation
-    WHERE point_id = p.id AND since < coalesce(v.until, 'infinity') AND since <= now()
-      AND coalesce(until, 'infinity') >= least(now(), v.until)
+    WHERE point_id = p.id AND since < coalesce(p.until, 'infinity') AND since <= now()
+      AND coalesce(until, 'infinity') >= least(now(), p.until)
     ORDER BY since DESC LIMIT 1) i ON true
 LEFT JOIN meter m ON m.id = i.meter_id
-LEFT JOIN {CONTACT} c ON (v.until IS NULL OR v.until > now())
-ORDER BY p.code LIMIT %(limit)s
+LEFT JOIN {CONTACT} c ON (p.until IS NULL OR p.until > now())
+ORDER BY p.code
 """
 
 _PAGE = f"""

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from ingest.errors import NotFound
+from storage.conditions import conditions
 
 _FACTS = "id, origin, reason, detail, meter, channel, first_at, last_at, times, octet_length(raw)"
 _GET = f"SELECT {_FACTS}, raw FROM quarantine WHERE id = %s"
@@ -41,17 +42,12 @@ class Which:
 
     def condition(self) -> str:
         """As SQL over the columns of `quarantine`, with the parameters of `values`."""
-        chosen = [
-            condition
-            for value, condition in (
-                (self.ids, "id = ANY(%(ids)s)"),
-                (self.reason, "reason = %(reason)s"),
-                (self.meter, "meter = %(meter)s"),
-                (self.origin, "starts_with(origin, %(origin)s)"),
-            )
-            if value is not None
-        ]
-        return " AND ".join(chosen) or "true"
+        return conditions(
+            (self.ids, "id = ANY(%(ids)s)"),
+            (self.reason, "reason = %(reason)s"),
+            (self.meter, "meter = %(meter)s"),
+            (self.origin, "starts_with(origin, %(origin)s)"),
+        )
 
     def values(self) -> dict[str, Any]:
         ids = None if self.ids is None else list(self.ids)

@@ -16,15 +16,14 @@ import psycopg
 from ingest.channel import from_micro
 from ingest.errors import FleetConflict, Misconfigured, NotFound
 from ingest.model import Source
+from storage.conditions import conditions
 from storage.database import Database
 from storage.notices import notices
 from storage.request_states import ASKED, FACTS, JOINED, MOVED, Request, expire, tell_asked
 
 _GET = f"SELECT {FACTS} FROM reading_request r {JOINED} WHERE r.id = %s"
 _FIND = f"""
-SELECT {FACTS} FROM reading_request r {JOINED}
-WHERE (%(states)s::text[] IS NULL OR r.state = ANY(%(states)s)) AND (%(point)s::text IS NULL OR p.code = %(point)s)
-  AND (%(asked_by)s::text IS NULL OR r.asked_by = %(asked_by)s) AND r.id < %(before)s
+SELECT {FACTS} FROM reading_request r {JOINED} WHERE r.id < %(before)s AND {{conditions}}
 ORDER BY r.id DESC LIMIT %(limit)s
 """
 _STANDING = """
@@ -125,7 +124,13 @@ async def find(
         "limit": limit,
         "before": before,
     }
-    return [Request(*row) for row in await (await conn.execute(_FIND, asked)).fetchall()]
+    chosen = conditions(
+        (states, "r.state = ANY(%(states)s)"),
+        (point, "r.point_id = (SELECT id FROM point WHERE code = %(point)s)"),
+        (asked_by, "r.asked_by = %(asked_by)s"),
+    )
+    rows = await (await conn.execute(_FIND.format(conditions=chosen).encode(), asked)).fetchall()
+    return [Request(*row) for row in rows]
 
 
 async def values(conn: _Conn, request: Request) -> dict[str, Decimal]:

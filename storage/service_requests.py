@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from ingest.errors import Busy
+from storage.conditions import conditions
 
 OPEN = ("submitted", "in_progress")
 MOVES: Mapping[str, tuple[str, ...]] = {
@@ -48,10 +49,7 @@ UPDATE service_request SET state = %(to)s, moved_by = %(by)s, reason = %(reason)
 WHERE id = %(id)s
 """
 _PAGE = f"""
-SELECT {_FACTS} FROM service_request s JOIN point p ON p.id = s.point_id
-WHERE s.id < %(before)s AND (%(consumer)s::text IS NULL OR s.consumer = %(consumer)s)
-    AND (%(point)s::text IS NULL OR p.code = %(point)s) AND (%(kind)s::text IS NULL OR s.kind = %(kind)s)
-    AND (%(states)s::text[] IS NULL OR s.state = ANY(%(states)s))
+SELECT {_FACTS} FROM service_request s JOIN point p ON p.id = s.point_id WHERE s.id < %(before)s AND {{conditions}}
 ORDER BY s.id DESC LIMIT %(limit)s
 """
 
@@ -120,5 +118,11 @@ async def page(
         "before": before,
         "limit": limit + 1,
     }
-    rows = await (await conn.execute(_PAGE, asked)).fetchall()
+    chosen = conditions(
+        (consumer, "s.consumer = %(consumer)s"),
+        (point, "s.point_id = (SELECT id FROM point WHERE code = %(point)s)"),
+        (kind, "s.kind = %(kind)s"),
+        (states, "s.state = ANY(%(states)s)"),
+    )
+    rows = await (await conn.execute(_PAGE.format(conditions=chosen).encode(), asked)).fetchall()
     return [ServiceRequest(*row) for row in rows[:limit]], len(rows) > limit

@@ -1,0 +1,12 @@
+"""The conditions of a search: of what was asked for, and of nothing else.
+
+`%(x)s IS NULL OR column = %(x)s` reads well and reads everything: a plan that is kept, as those of pages are, must hold
+for both, and so no index serves it. A text for each choice has a plan for each.
+"""
+
+from __future__ import annotations
+
+
+def conditions(*choices: tuple[object, str]) -> str:
+    """The SQL of every choice whose value is there, all of which must hold; `true` when nothing was chosen."""
+    return " AND ".join(condition for value, condition in choices if value is not None) or "true"
