@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -25,8 +25,12 @@ RECOUNTED = 3
 """Days counted anew each time: what comes late (a backlog, a meter's memory) is mostly younger."""
 EVERY = timedelta(hours=1)
 
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('amr completeness ' || current_schema(), 0))"
-_POINTS = "SELECT id, zone FROM point WHERE %(codes)s::text[] IS NULL OR code = ANY(%(codes)s)"
+SLICE = 500
+"""Points counted in one transaction, each commits by itself: a region's statement would be hours without a word."""
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('amr completeness ' || current_schema(), 0))"
+_POINTS = "SELECT id, zone FROM point WHERE code = ANY(%(codes)s)"
+_NEXT_POINTS = "SELECT id, zone FROM point WHERE id > %(after)s ORDER BY id LIMIT %(most)s"
 
 # One register stands for its meter: the total of active energy taken, or the first there is.
 _COUNT = f"""
@@ -49,7 +53,8 @@ GROUP BY a.day, p.code, p.id ORDER BY p.code, a.day
 """
 
 _KEEP = """
-INSERT INTO completeness (day, point_id, expected, received) VALUES (%s, %s, %s, %s)
+INSERT INTO completeness (day, point_id, expected, received)
+SELECT * FROM unnest(%s::date[], %s::int[], %s::int[], %s::int[]) AS u(day, point_id, expected, received)
 ON CONFLICT (day, point_id) DO UPDATE SET expected = excluded.expected, received = excluded.received
 WHERE (completeness.expected, completeness.received) IS DISTINCT FROM (excluded.expected, excluded.received)
 """
@@ -87,20 +92,24 @@ class FleetDay:
 
 
 async def count(
-    conn: psycopg.AsyncConnection[Any], codes: Collection[str] | None, since: date, until: date, now: datetime
+    conn: psycopg.AsyncConnection[Any], codes: Collection[str], since: date, until: date, now: datetime
 ) -> list[Day]:
-    """Days [since, until) of some points (None: of all), counted now from the readings, by code and day.
+    """Days [since, until) of some points, counted now from the readings, by code and day.
 
     A day on which no meter that speaks by itself stood there is left out.
     """
-    return [Day(*row[:2], *row[3:]) for row in await _count(conn, codes, since, until, now)]
+    zones = await (await conn.execute(_POINTS, {"codes": list(codes)})).fetchall()
+    return [Day(*row[:2], *row[3:]) for row in await _count(conn, zones, since, until, now)]
 
 
 async def _count(
-    conn: psycopg.AsyncConnection[Any], codes: Collection[str] | None, since: date, until: date, now: datetime
+    conn: psycopg.AsyncConnection[Any],
+    zones: Sequence[tuple[int, str]],
+    since: date,
+    until: date,
+    now: datetime,
 ) -> list[tuple[Any, ...]]:
-    asked = {"codes": None if codes is None else list(codes)}
-    zones = await (await conn.execute(_POINTS, asked)).fetchall()
+    """The same of points by number, with their zones."""
     days = [(point, *cut) for point, zone in zones for cut in _days(ZoneInfo(zone), since, until, now)]
     if not days:  # a fleet without points, as on the first day
         return []
@@ -122,16 +131,28 @@ def _days(zone: ZoneInfo, since: date, until: date, now: datetime) -> Iterator[t
 async def recount(database: Database, now: datetime, days: int = RECOUNTED) -> bool:
     """Keep the counts of the last finished days; False when another process is at it."""
     today = now.astimezone(UTC).date()
-    async with database.connection() as conn:
-        locked = await (await conn.execute(_LOCK)).fetchone()
-        if locked is None or not locked[0]:
+    first, last = today - timedelta(days=days), today + timedelta(days=1)
+    after: int | None = 0
+    async with database.own_connection() as conn:
+        if await (await conn.execute(_LOCK)).fetchone() == (False,):  # released with the connection
             return False
-        rows = await _count(conn, None, today - timedelta(days=days), today + timedelta(days=1), now)
-        async with conn.cursor() as cursor:
-            await cursor.executemany(
-                _KEEP, [(day, point_id, expected, got) for day, _, point_id, expected, got in rows]
-            )
+        while after is not None:
+            async with conn.transaction():
+                after = await _recount_slice(conn, after, first, last, now)
     return True
+
+
+async def _recount_slice(
+    conn: psycopg.AsyncConnection[Any], after: int, first: date, last: date, now: datetime
+) -> int | None:
+    """Keep the counts of the next points; gives the number of the last of them, None when there are no more."""
+    asked = {"after": after, "most": SLICE}
+    zones: list[tuple[int, str]] = await (await conn.execute(_NEXT_POINTS, asked)).fetchall()
+    rows = await _count(conn, zones, first, last, now)
+    if rows:
+        facts = [(day, point_id, expected, got) for day, _, point_id, expected, got in rows]
+        await conn.execute(_KEEP, [list(column) for column in zip(*facts, strict=True)])
+    return zones[-1][0] if zones else None
 
 
 async def recount_hourly(database: Database) -> None:

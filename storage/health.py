@@ -80,13 +80,13 @@ class Health:
 async def look(conn: psycopg.AsyncConnection[Any], now: datetime) -> Health:
     """The state of everything, from the database alone."""
     running = await processes(conn)
-    meters = await heard(conn)
+    count, meters = await heard(conn)
     due = await (await conn.execute(_DUE, {"until": (now + AHEAD).date(), "most": _MOST})).fetchall()
     drifts = await (await conn.execute(_DRIFTS, {"most": DRIFTED, "rows": _MOST})).fetchall()
     return Health(
         now,
         tuple(running),
-        len(meters),
+        count,
         tuple(silences(meters, roads(running), now)),
         await completeness.of_day(conn, now.date() - timedelta(days=1)),
         await quarantine_room.look(conn),

@@ -36,11 +36,13 @@ _FRESH = timedelta(hours=6)
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('amr midnights ' || current_schema(), 0))"
 
+# Some at a time, on from the last: of a region every register may be behind.
 _BEHIND = """
 SELECT s.register_id, min(s.midnights_until), max(n.taken_at)
 FROM series s JOIN newest n USING (register_id, source)
-WHERE s.source = ANY(%(machines)s) AND least(n.taken_at, %(until)s) >= s.midnights_until + interval '1 day'
-GROUP BY s.register_id ORDER BY s.register_id
+WHERE s.register_id > %(after)s AND s.source = ANY(%(machines)s)
+    AND least(n.taken_at, %(until)s) >= s.midnights_until + interval '1 day'
+GROUP BY s.register_id ORDER BY s.register_id LIMIT %(most)s
 """
 
 # Writers that look thoroughly hold the same rows: what they write is seen here, and what is done here by them.
@@ -144,13 +146,11 @@ async def remember(database: Database, now: datetime | None = None) -> int:
     One process at a time does it (the others find nothing to do), some registers for some days in each transaction.
     """
     until = (now or datetime.now(UTC)) - _FRESH
-    done = 0
+    done, registers = 0, [0]
     async with database.own_connection() as conn:
         if await (await conn.execute(_LOCK)).fetchone() == (False,):
             return 0
-        behind = await (await conn.execute(_BEHIND, {"machines": _MACHINES, "until": until})).fetchall()
-        for n in range(0, len(behind), _GROUP):
-            group = behind[n : n + _GROUP]
+        while group := await _behind(conn, registers[-1], until):
             registers = [register for register, _, _ in group]
             end = min(until, max(newest for _, _, newest in group))
             for first, last in _windows(min(begin for _, begin, _ in group), end):
@@ -174,6 +174,14 @@ async def remember_always(database: Database) -> None:
             _log.exception("midnights could not be set aside; statistics look them up meanwhile")
             pause = min(pause, _SOON) if error.transient else pause
         await asyncio.sleep(pause.total_seconds())
+
+
+async def _behind(
+    conn: psycopg.AsyncConnection[Any], after: int, until: datetime
+) -> list[tuple[int, datetime, datetime]]:
+    """The next registers with midnights to look at: from when on, and where they end."""
+    asked = {"after": after, "machines": _MACHINES, "until": until, "most": _GROUP}
+    return await (await conn.execute(_BEHIND, asked)).fetchall()
 
 
 def _windows(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -31,7 +31,8 @@ async def stored(
 
 async def days(database: Database, since: date, until: date, now: datetime = LATER) -> list[Day]:
     async with database.connection() as conn:
-        return await count(conn, None, since, until, now)
+        codes = [code for (code,) in await (await conn.execute("SELECT code FROM point")).fetchall()]
+        return await count(conn, codes, since, until, now)
 
 
 async def one_day(database: Database) -> tuple[int, int]:
