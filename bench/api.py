@@ -4,6 +4,8 @@
 
 Each of both is uvicorn in a process of its own on one core; clients and the database have the other ones. They are
 asked in turns, so that whatever else the machine does hits both. Loopback only. AMR_BENCH_DSN names a server.
+
+Clients go from point to point; pages asked again are asked by their ETags, and an entry goes to a client's own point.
 """
 
 from __future__ import annotations
@@ -44,16 +46,18 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Question(NamedTuple):
-    """What is asked: the address of a point's page, and for a POST the body of its n-th request."""
+    """What is asked: the address of a point's page; `again`: of the same point, by the ETag of the answer before."""
 
     name: str
     path: str
     must: str
     writes: bool = False
+    again: bool = False
 
 
 LATEST = Question("latest", "/api/v1/points/{code}/readings/latest", ">= 0.6 of the ceiling")
 STATISTICS = Question("statistics", "/api/v1/points/{code}/statistics", ">= 0.6 of the ceiling")
+AGAIN = STATISTICS._replace(name="statistics asked again", must="", again=True)
 ENTRY = Question("manual entry", "/api/v1/points/{code}/readings", ">= 0.6 of the ceiling", writes=True)
 
 
@@ -112,7 +116,7 @@ async def run(years: float = 3.5, seconds: float = 3.0, clients: int = 20, profi
         token, end = await _prepare(place)
         replayed = await recorded(place.database, token, end, [LATEST.path, STATISTICS.path], POINTS)
         async with _served(place, token, end, replayed, profile) as served:
-            for question in (LATEST, STATISTICS, ENTRY):
+            for question in (LATEST, STATISTICS, AGAIN, ENTRY):
                 await _measure(place, served, question, seconds, clients)
 
 
@@ -175,18 +179,23 @@ async def _measure(place: Place, served: Served, question: Question, seconds: fl
     detail = f"{place.kind}; {place.options.years:g} years stored; {clients} clients; one core each; {work}"
     record(Figure(f"api, {question.name}", ours.rate, "requests/s", bare.rate, question.must, detail))
     record(Figure(f"api, {question.name}, p95 of clients that never rest", ours.p95, "ms", bare.p95, detail=detail))
-    if question is STATISTICS:
+    if question.path == STATISTICS.path:
         await _people(place, served, question, bodies, seconds, clients)
 
 
 async def _people(
     place: Place, served: Served, question: Question, bodies: Iterator[bytes], seconds: float, clients: int
 ) -> None:
-    """The same clients when each looks at a page before it asks for the next one."""
+    """The same clients when each looks at a page before it asks for the next one.
+
+    They begin spread over a look: people do not press together, and twenty who did would be a twentieth of all samples.
+    """
     told = {served.ours: Told(), served.bare: Told()}
-    for server, said in told.items():
-        await _turn(server, served.token, question, bodies, seconds, clients, said, LOOKS)
-    detail = f"{place.kind}; {place.options.years:g} years stored; {clients} clients, {LOOKS:g} s between their pages"
+    for _ in range(2):
+        for server, said in told.items():
+            await _turn(server, served.token, question, bodies, seconds / 2, clients, said, LOOKS)
+    people = f"{clients} clients, {LOOKS:g} s between their pages, begun spread over that time"
+    detail = f"{place.kind}; {place.options.years:g} years stored; {people}; {len(told[served.ours].times)} pages"
     ours, bare = told[served.ours], told[served.bare]
     record(Figure(f"api, {question.name}, p95", ours.p95, "ms", bare.p95, "<= 30", detail))
 
@@ -220,17 +229,20 @@ async def _client(
     told: Told,
     looks: float,
 ) -> None:
-    """One connection that asks, reads the answer, looks at it for so many seconds; every client has its own point."""
+    """One connection that asks, reads the answer, looks at it for so many seconds, and asks for the next point's."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    path = question.path.format(code=POINTS[number % len(POINTS)])
-    head = f"{'POST' if question.writes else 'GET'} {path} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {token}\r\n"
+    if looks:
+        await asyncio.sleep(looks * random.random())
+    tag = ""
     while time.perf_counter() < until:
+        path = question.path.format(code=POINTS[number % len(POINTS)])
+        number += 0 if question.writes or question.again else 1
         body = next(bodies) if question.writes else b""
-        extra = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+        ask = _request(path, token, body, tag if question.again else "")
         begun = time.perf_counter()
-        writer.write((head + extra + "\r\n").encode() + body)
-        status = await _answer(reader)
-        assert status in (200, 201), status
+        writer.write(ask)
+        status, tag = await _answer(reader)
+        assert status in (200, 201, 304), status
         told.times.append(time.perf_counter() - begun)
         if looks:
             await asyncio.sleep(looks * random.uniform(0.5, 1.5))
@@ -238,11 +250,22 @@ async def _client(
     await writer.wait_closed()
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-    await reader.readexactly(length)
-    return int(head[9:12])
+def _request(path: str, token: str, body: bytes, tag: str) -> bytes:
+    lines = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", "Host: b", f"Authorization: Bearer {token}"]
+    if tag:
+        lines.append(f"If-None-Match: {tag}")
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """The status and the ETag, if there is one."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+    named = {name.lower(): value for name, value in fields.items()}
+    await reader.readexactly(int(named.get(b"content-length", 0)))
+    return int(head[9:12]), named.get(b"etag", b"").decode()
 
 
 def _bodies(end: datetime) -> Iterator[bytes]:
