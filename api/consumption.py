@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from api.access import Asking, see, visible
+from api.amounts import amount_json, written
 from api.answers import as_of_json, json_answer, plain
 from api.context import Here
 from api.doorkeeper import Caller
@@ -25,6 +26,7 @@ from api.responses import errors
 from api.route import CabinetRoute
 from api.schemas import ConsumptionOut
 from ingest import consumption as engine
+from ingest.amounts import Joined, pieces
 from ingest.calendar_cuts import Step, cuts, shifted
 from ingest.channel import is_counter, unit_of
 from ingest.consumption import Amount, Policy, Stretch
@@ -38,6 +40,11 @@ router = APIRouter(tags=["consumption"], route_class=CabinetRoute)
 
 StepName = Literal["half-hour", "hour", "day", "month", "year"]
 Gaps = Literal["missing", "distribute", "substitute"]
+Items = Callable[[Sequence[Amount], ZoneInfo], object]
+"""What becomes of the amounts in an answer."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 _MANY = 1_000
 _SHORTEST = {
     Step.HALF_HOUR: timedelta(minutes=30),
@@ -82,7 +89,14 @@ async def get_consumption(
 
 
 async def consumption_of(
-    conn: Any, caller: Caller, code: str, query: ConsumptionQuery, most: int, now: datetime, policy: Policy
+    conn: Any,
+    caller: Caller,
+    code: str,
+    query: ConsumptionQuery,
+    most: int,
+    now: datetime,
+    policy: Policy,
+    items: Items = written,
 ) -> dict[str, object]:
     """The amounts of one point as known at `now`, as far as the caller may see them; `most` intervals at most."""
     step, channel = Step(query.step), query.channel
@@ -93,12 +107,12 @@ async def consumption_of(
     asked = make_range(query.since, query.until, zone)
     check_step(asked, step, query.gaps, most)
     parts = visible(seen, asked)
-    computed = [await _amounts(conn, code, query, part, zone, policy) for part in parts]
+    computed = [await _amounts(conn, code, query, part, policy, zone) for part in parts]
     if not any(item.known for item in computed):
         await check_channel_known(conn, seen, "channel", channel)
-    items = [amount for item in computed for amount in item.items]
+    amounts: Sequence[Amount] = Joined([piece for item in computed for piece in pieces(item.amounts)])
     if query.gaps == "substitute":
-        items = await _with_substitutes(conn, seen, channel, parts, items, now, policy)
+        amounts = await _with_substitutes(conn, seen, channel, parts, amounts, now, policy)
     span = Range(parts[0].since, parts[-1].until) if parts else asked
     return {
         "point": code,
@@ -110,7 +124,7 @@ async def consumption_of(
         "to": span.until.astimezone(zone),
         "as_of": as_of_json(await _newest(conn, code, channel, parts, policy), zone),
         "total": _total([item.whole for item in computed], zone),
-        "items": items,
+        "items": await _aside(len(amounts), items, amounts, zone),
     }
 
 
@@ -119,44 +133,28 @@ async def _with_substitutes(
     seen: Seen,
     channel: str,
     parts: list[Range],
-    items: list[dict[str, object]],
+    items: Sequence[Amount],
     now: datetime,
     policy: Policy,
-) -> list[dict[str, object]]:
+) -> list[Amount]:
     """The same months, those without grounds substituted; never from readings of a time that may not be seen."""
     zone = seen.point.tz
-    found: dict[object, dict[str, object]] = {}
+    found: dict[tuple[datetime, datetime], Amount] = {}
     for part in parts:
         year_before = Range(shifted(part.since, Step.MONTH, -12, zone), part.until)
         if visible(seen, year_before) != [year_before]:
             continue
         amounts = await months(conn, seen.point.code, channel, part.since, part.until, now=now, policy=policy)
-        found.update({(one.begin, one.end): amount_json(one, zone) for one in amounts})
-    return [found.get((item["from"], item["to"]), item) if item["amount"] is None else item for item in items]
+        found.update({(one.begin, one.end): one for one in amounts})
+    return [found.get((item.begin, item.end), item) if item.amount is None else item for item in items]
 
 
 class _Computed(NamedTuple):
-    """The amount of a whole range, and the JSON of its steps; `known`: some meter there has the channel."""
+    """The amounts of a whole range and of its steps; `known`: some meter there has the channel."""
 
     known: bool
     whole: Amount
-    items: list[dict[str, object]]
-
-
-def amount_json(amount: Amount, zone: ZoneInfo) -> dict[str, object]:
-    """One amount; numbers as text."""
-    return {
-        "from": amount.begin.astimezone(zone),
-        "to": amount.end.astimezone(zone),
-        "amount": None if amount.amount is None else plain(amount.amount),
-        "quality": amount.quality.label,
-        "completeness": plain(amount.completeness),
-        "ratios": [plain(ratio) for ratio in amount.ratios],
-        "reasons": list(amount.reasons),
-        "begin_value": None if amount.begin_value is None else plain(amount.begin_value),
-        "end_value": None if amount.end_value is None else plain(amount.end_value),
-        "meters": list(amount.meters),
-    }
+    amounts: Sequence[Amount]
 
 
 def check_step(asked: Range, step: Step, gaps: Gaps, most: int) -> None:
@@ -171,20 +169,22 @@ def check_step(asked: Range, step: Step, gaps: Gaps, most: int) -> None:
 
 
 async def _amounts(
-    conn: Any, code: str, query: ConsumptionQuery, part: Range, zone: ZoneInfo, policy: Policy
+    conn: Any, code: str, query: ConsumptionQuery, part: Range, policy: Policy, zone: ZoneInfo
 ) -> _Computed:
     edges = cuts(part.since, part.until, Step(query.step), zone)
     found = (await stretches(conn, code, [query.channel], edges))[query.channel]
     policy = replace(policy, distribute=query.gaps == "distribute")
-    if len(edges) < _MANY:
-        return _compute(found, edges, policy, zone)
-    return await asyncio.to_thread(_compute, found, edges, policy, zone)  # a year of half-hours must not stop others
+    return await _aside(len(edges), _compute, found, edges, policy)
 
 
-def _compute(found: Sequence[Stretch], edges: Sequence[datetime], policy: Policy, zone: ZoneInfo) -> _Computed:
+def _compute(found: Sequence[Stretch], edges: Sequence[datetime], policy: Policy) -> _Computed:
     [whole] = engine.consumption(found, [edges[0], edges[-1]], replace(policy, distribute=False))
-    items = [amount_json(amount, zone) for amount in engine.consumption(found, edges, policy)]
-    return _Computed(any(stretch.counters for stretch in found), whole, items)
+    return _Computed(any(stretch.counters for stretch in found), whole, engine.consumption(found, edges, policy))
+
+
+async def _aside(count: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Work on so many amounts: a year of half-hours must not stop others."""
+    return await asyncio.to_thread(work, *args, **kwargs) if count >= _MANY else work(*args, **kwargs)
 
 
 def _total(wholes: Sequence[Amount], zone: ZoneInfo) -> dict[str, object] | None:

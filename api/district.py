@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from api.access import everything, see_all, visible
+from api.amounts import amount_json, written
 from api.answers import as_of_json
-from api.consumption import ConsumptionQuery, amount_json, check_step, consumption_of, of_channel
+from api.consumption import ConsumptionQuery, check_step, consumption_of, of_channel
 from api.doorkeeper import Caller
 from api.faults import Fault
 from api.instants import Range, make_range
@@ -109,5 +110,5 @@ def _json(
         "to": kind.asked.until.astimezone(zone),
         "as_of": as_of_json(known, zone),
         "total": amount_json(whole, zone),
-        "items": [amount_json(amount, zone) for amount in amounts],
+        "items": written(amounts, zone),
     }

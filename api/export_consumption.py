@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from api.amounts import each
 from api.consumption import ConsumptionQuery, consumption_of
 from api.doorkeeper import Caller
 from api.export_cells import Cell, Column
@@ -50,7 +51,7 @@ async def consumption_rows(
     async for seen in chosen(pages, caller, codes):
         try:
             async with pages() as conn:
-                found = await consumption_of(conn, caller, seen.point.code, query, most, now, policy)
+                found = await consumption_of(conn, caller, seen.point.code, query, most, now, policy, each)
         except Problem as problem:
             if alone or not _other_channels(problem):
                 raise

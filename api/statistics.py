@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Response
 
 from api.access import Asking, everything, see
+from api.amounts import amount_json
 from api.answers import json_answer, plain
-from api.consumption import amount_json
 from api.context import Here
 from api.doorkeeper import Caller
 from api.faults import Fault

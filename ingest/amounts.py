@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate
+from operator import sub
 from typing import overload
 
 from ingest.channel import from_micro
@@ -112,6 +113,11 @@ class Steady(_Amounts):
             self.unit,
         )
 
+    def greatest(self) -> Amount:
+        """The first of those that are as large as any."""
+        moved = list(map(sub, self.shown[1:], self.shown))
+        return self._made(moved.index(max(moved)))
+
 
 class Joined(_Amounts):
     """Amounts in several pieces, one behind the other: `Steady` ones, and lists of those that needed a closer look."""
@@ -132,3 +138,8 @@ class Joined(_Amounts):
     def _made(self, number: int) -> Amount:
         piece = bisect_right(self._ends, number)
         return self.pieces[piece][number - self._ends[piece] + len(self.pieces[piece])]
+
+
+def pieces(amounts: Sequence[Amount]) -> Sequence[Sequence[Amount]]:
+    """Amounts in the pieces they were made in."""
+    return amounts.pieces if isinstance(amounts, Joined) else [amounts]

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from ingest.amounts import Steady, pieces
 from ingest.calendar_cuts import Step, cuts, shifted
 from ingest.channel import unit_of
 from ingest.consumption import Amount, Policy, Stretch, consumption
@@ -149,7 +150,10 @@ def _average(amount: Amount) -> Decimal | None:
 
 
 def _greatest(days: Sequence[Amount]) -> Amount | None:
-    known = [day for day in days if day.amount is not None and day.quality <= Quality.ESTIMATED]
+    known: list[Amount] = []
+    for piece in pieces(days):
+        known += [piece.greatest()] if isinstance(piece, Steady) else piece
+    known = [day for day in known if day.amount is not None and day.quality <= Quality.ESTIMATED]
     return max(known, key=lambda day: (day.amount, -day.begin.timestamp()), default=None)
 
 
