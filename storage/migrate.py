@@ -5,24 +5,27 @@ Two processes that start at once are safe: one waits at an advisory lock of the 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import psycopg
 
-from ingest.errors import Misconfigured
+from ingest.errors import Misconfigured, StoreUnavailable
 from storage import roles, timescale_layout
 from storage.database import Database
 from storage.policy import StoragePolicy
 
 _log = logging.getLogger(__name__)
+_PATIENCE, _PAUSE = 30.0, 0.3
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-_LOCK = "SELECT pg_advisory_lock(hashtextextended('amr migrate ' || current_schema(), 0))"
+LOCK = "SELECT pg_advisory_lock(hashtextextended('amr migrate ' || current_schema(), 0))"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS migration (
     number     integer PRIMARY KEY,
@@ -59,14 +62,34 @@ async def migrate(database: Database, policy: StoragePolicy | None = None) -> li
 
     Afterwards the roles are granted what is theirs (`storage.roles`), and the history is laid out as the policy says
     (`storage.timescale_layout.adapt`), whatever was applied.
+    A database that goes away meanwhile is waited for, half a minute at most: an embedded server changes hands when the
+    command that runs it ends, and a service that begins just then must not end with it.
     Raises Misconfigured when an applied file was changed since, or the database is newer than the code.
     """
-    applied = await apply(database, shipped())
+    applied: list[str] = []
+    await _until_done(lambda: _apply(database, shipped(), applied))
+    await _until_done(lambda: _adapt(database, policy or StoragePolicy()))
+    return applied
+
+
+async def _until_done(step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step that may be repeated, again while the database is away."""
+    limit = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return await step()
+        except StoreUnavailable as error:
+            if time.monotonic() > limit:
+                raise
+            _log.warning("the database went away while it was brought up to date; trying again: %s", error)
+            await asyncio.sleep(_PAUSE)
+
+
+async def _adapt(database: Database, policy: StoragePolicy) -> None:
     async with database.connection() as conn:
         await roles.grant(conn)
-    for said in await timescale_layout.adapt(database, policy or StoragePolicy(), largest=timescale_layout.SMALL):
+    for said in await timescale_layout.adapt(database, policy, largest=timescale_layout.SMALL):
         _log.info("storage: %s", said)
-    return applied
 
 
 async def unapplied(database: Database) -> list[str]:
@@ -81,16 +104,21 @@ async def unapplied(database: Database) -> list[str]:
 
 
 async def apply(database: Database, migrations: Iterable[Migration]) -> list[str]:
-    """Apply those of `migrations` that the database does not have yet, under the lock."""
+    """Apply those of `migrations` that the database does not have yet, under the lock; gives their names."""
+    applied: list[str] = []
+    await _apply(database, migrations, applied)
+    return applied
+
+
+async def _apply(database: Database, migrations: Iterable[Migration], applied: list[str]) -> None:
     async with database.own_connection() as conn:
-        await conn.execute(_LOCK)  # closing the connection releases it, however we leave
+        await conn.execute(LOCK)  # closing the connection releases it, however we leave
         await conn.execute(_TABLE)
         rows = await (await conn.execute("SELECT number, name, digest FROM migration")).fetchall()
         known = {number: (name, digest) for number, name, digest in rows}
-        pending = _pending(list(migrations), known)
-        for migration in pending:
+        for migration in _pending(list(migrations), known):
             await _apply_one(conn, migration)
-    return [migration.name for migration in pending]
+            applied.append(migration.name)
 
 
 def _pending(migrations: list[Migration], known: dict[int, tuple[str, str]]) -> list[Migration]:

@@ -58,12 +58,13 @@ def test_a_collecting_service_sets_the_midnights_aside(home: dict[str, str], tmp
     (tmp_path / "history.csv").write_text("\n".join(["meter,channel,taken_at,value,source", *rows]))
     amr(home, "fleet", "apply", str(tmp_path / "fleet.toml"))
     assert "stored 96" in amr(home, "import", str(tmp_path / "history.csv"))
-    service = subprocess.Popen([*AMR, "collect"], env=home, stderr=subprocess.DEVNULL)
+    log = tmp_path / "collect.log"
+    with log.open("wb") as file:
+        service = subprocess.Popen([*AMR, "collect"], env=home, stderr=file)
     try:
         until = time.monotonic() + 120
         while "midnight │ 3 " not in " ".join(amr(home, "storage", "status").split()):
-            if service.poll() is not None:  # the embedded server may just have changed hands: as its unit would do
-                service = subprocess.Popen([*AMR, "collect"], env=home, stderr=subprocess.DEVNULL)
+            assert service.poll() is None, f"the embedded server changes hands, the service stays: {log.read_text()}"
             assert time.monotonic() < until
     finally:
         service.send_signal(signal.SIGTERM)

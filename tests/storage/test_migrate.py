@@ -10,7 +10,7 @@ import pytest
 
 from ingest.errors import Misconfigured
 from storage.database import Database, DatabaseSettings, open_database
-from storage.migrate import Migration, apply, migrate, shipped
+from storage.migrate import LOCK, Migration, apply, migrate, shipped
 
 
 async def test_applies_everything_once(database_settings: DatabaseSettings) -> None:
@@ -45,6 +45,29 @@ async def test_a_migration_under_way_is_waited_for(database: Database) -> None:
     slow = [*shipped(), Migration(9000, "slow", "SELECT pg_sleep(0.5); CREATE TABLE slow (n int)")]
     applied = await asyncio.gather(*(apply(database, slow) for _ in range(3)))
     assert sorted(applied) == [[], [], ["slow"]]
+
+
+async def test_a_database_that_goes_away_meanwhile_is_waited_for(database_settings: DatabaseSettings) -> None:
+    """As the embedded one does when the command that runs it ends: whoever waits at the lock loses its connection."""
+    async with open_database(database_settings) as database, database.own_connection() as holder:
+        await holder.execute(LOCK)
+        migrating = asyncio.create_task(migrate(database))
+        async with asyncio.timeout(60):
+            while not await (await holder.execute(_END_WHO_WAITS)).fetchall():
+                assert not migrating.done()
+                await asyncio.sleep(0.02)
+            while not await (await holder.execute(_WHO_WAITS)).fetchall():  # it came back by itself
+                assert not migrating.done()
+                await asyncio.sleep(0.02)
+            await holder.execute("SELECT pg_advisory_unlock_all()")
+            assert await migrating == [migration.name for migration in shipped()]
+
+
+_WHO_WAITS = """
+SELECT w.pid FROM pg_locks w JOIN pg_locks h USING (locktype, classid, objid, objsubid)
+WHERE w.locktype = 'advisory' AND NOT w.granted AND h.pid = pg_backend_pid()
+"""
+_END_WHO_WAITS = f"SELECT pg_terminate_backend(pid) FROM ({_WHO_WAITS}) AS waiting"
 
 
 async def test_a_failing_migration_leaves_nothing_behind(database: Database) -> None:
