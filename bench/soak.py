@@ -176,6 +176,7 @@ def show(result: Result, seconds: float) -> None:
         ("processes that ended by themselves", result.crashes, "0"),
         ("stops that took longer than 10 s", len(result.slow_stops), "0"),
         ("not settled", len(result.unsettled), "0"),
+        ("readings that concentrators still hold", found.waiting, "0"),
     ]
     for what, count, must in rows:
         table.add_row(what, f"{count:,}".replace(",", " "), must)
@@ -184,7 +185,7 @@ def show(result: Result, seconds: float) -> None:
     Console().print(table)
     print(", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())))
     for name in ("lost", "doubled", "wrong", "miscaused"):
-        for example in getattr(found, name)[:5]:
+        for example in sorted(getattr(found, name))[:5]:
             print(f"{name}: {example}")
     for line in (
         *result.person.unexpected[:5],
@@ -227,6 +228,9 @@ def keep_logs(result: Result, folder: str) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, text in result.logs.items():
         (Path(folder) / f"{name}.log").write_text(text)
+    found = result.found
+    told = [f"{name}: {one}\n" for name in ("lost", "doubled", "wrong", "miscaused") for one in getattr(found, name)]
+    (Path(folder) / "found.txt").write_text("".join(told))
 
 
 if __name__ == "__main__":

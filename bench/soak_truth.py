@@ -53,6 +53,8 @@ class Found:
     slots: int = 0
     in_hand: int = 0
     """Polls that were answered to a collector which was killed before they counted as done: listed, not lost."""
+    waiting: int = 0
+    """Readings that concentrators still hold: not lost, but of them the run has shown nothing."""
     unheard: int = 0
     """Answers that never reached the collector, listed as what it saw: a timeout, a lost line."""
 
@@ -86,7 +88,9 @@ async def check(
             _take(found, "typed", typed, taken_at, value)
         else:
             _take(found, "pushed", sent, (serial, channel, taken_at), value)
-    found.lost += [f"pushed and confirmed or held, not stored: {key}" for key in sent]
+    held = set().union(*(sender.keys_held() for sender in senders))
+    found.waiting = len(held & sent.keys())
+    found.lost += [f"pushed and confirmed, not stored: {key}" for key in sent.keys() - held]
     found.lost += [f"entered at {POINT} and answered, not stored: {at}" for at in typed]
     missed: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     async for serial, cause, since, last in _rows(house.database, _MISSED):
@@ -150,7 +154,7 @@ class Around:
 
     def __init__(self, deeds: Sequence[Deed], line: str, ends: Sequence[datetime]) -> None:
         self._ends = sorted(end.timestamp() for end in ends)
-        spans = [(deed.since.timestamp(), deed.until.timestamp(), deed.fault) for deed in deeds]
+        self.spans = spans = [(deed.since.timestamp(), deed.until.timestamp(), deed.fault) for deed in deeds]
         self._stops = [(a, b) for a, b, fault in spans if fault.kind == "SIGSTOP" and fault.target == "collector"]
         self._ways = [(a, b) for a, b, fault in spans if fault.target == line or fault.kind == "meter"] + self._stops
         self._disk = [(a, b) for a, b, fault in spans if fault.kind == "disk full"]
@@ -192,13 +196,31 @@ def _polls(
         elif cause is not None and around.disturbed(at):
             found.unheard += 1
         else:
-            found.lost.append(f"{serial} answered at {datetime.fromtimestamp(at, UTC)}: not stored, cause {cause}")
+            found.lost.append(
+                f"{serial} answered at {datetime.fromtimestamp(at, UTC)}: not stored, cause {cause}; "
+                + _beside(at, stored, answered, missed, around)
+            )
     for at in left:
         if begun.timestamp() + 5 < at < until.timestamp() - 5 and not house.watched.asked_between(
             serial, at - 3, at + 6
         ):
             found.doubled.append(f"{serial} {datetime.fromtimestamp(at, UTC)}: stored, though the meter was not asked")
     _slots(found, stored, missed, around, serial, begun, until)
+
+
+def _beside(at: float, stored: Sequence[float], answered: Sequence[float], missed: Held, around: Around) -> str:
+    """What else was there, in seconds from it: for whoever looks for the reason."""
+
+    def near(instants: Sequence[float]) -> list[float]:
+        return [round(one - at, 2) for one in instants if abs(one - at) < 7]
+
+    listed = [(round(a - at, 1), round(b - at, 1), cause) for a, b, cause in missed if a - 7 < at < b + 7]
+    done = [
+        (fault.kind, fault.target, fault.value, round(a - at, 1), round(b - at, 1))
+        for a, b, fault in around.spans
+        if a - 20 < at < b + 20
+    ]
+    return f"stored {near(stored)}, answered {near(answered)}, listed {listed}, done {done}"
 
 
 def _unmatched(
