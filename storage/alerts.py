@@ -15,12 +15,14 @@ _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('amr alerts ' || current_s
 _ALL = "SELECT key, level, cause, detail, since, seen_at, raised_at, told_at, cleared_at FROM alert ORDER BY since, key"
 _KEEP = """
 INSERT INTO alert (key, level, cause, detail, since, seen_at, raised_at, told_at, cleared_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],
+                     %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
+    AS u(key, level, cause, detail, since, seen_at, raised_at, told_at, cleared_at)
 ON CONFLICT (key) DO UPDATE SET level = excluded.level, cause = excluded.cause, detail = excluded.detail,
     since = excluded.since, seen_at = excluded.seen_at, raised_at = excluded.raised_at, told_at = excluded.told_at,
     cleared_at = excluded.cleared_at
 """
-_DROP = "DELETE FROM alert WHERE key <> ALL(%s)"
+_DROP = "DELETE FROM alert WHERE NOT EXISTS (SELECT FROM unnest(%s::text[]) AS kept(key) WHERE kept.key = alert.key)"
 
 _Conn = psycopg.AsyncConnection[Any]
 
@@ -40,13 +42,10 @@ async def standing(conn: _Conn) -> list[Alert]:
 
 async def keep(conn: _Conn, alerts: Iterable[Alert]) -> None:
     """These, and no others, are remembered from now on. One transaction."""
-    alerts = list(alerts)
-    async with conn.transaction(), conn.cursor() as cursor:
-        await cursor.execute(_DROP, ([one.key for one in alerts],))
-        await cursor.executemany(
-            _KEEP,
-            [
-                (a.key, a.level, a.cause, a.detail, a.since, a.seen_at, a.raised_at, a.told_at, a.cleared_at)
-                for a in alerts
-            ],
-        )
+    rows = [
+        (a.key, a.level, a.cause, a.detail, a.since, a.seen_at, a.raised_at, a.told_at, a.cleared_at) for a in alerts
+    ]
+    async with conn.transaction():
+        await conn.execute(_DROP, ([row[0] for row in rows],))
+        if rows:
+            await conn.execute(_KEEP, [list(column) for column in zip(*rows, strict=True)])

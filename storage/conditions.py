@@ -6,6 +6,14 @@ for both, and so no index serves it. A text for each choice has a plan for each.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+
+def one_of(column: str, known: Collection[str], wanted: Collection[str]) -> str:
+    """That a column holds one of a few `known` texts that are `wanted`, in words that a partial index may serve."""
+    texts = ", ".join(f"'{one}'" for one in known if one in wanted)
+    return f"{column} IN ({texts})" if texts else "false"
+
 
 def conditions(*choices: tuple[object, str]) -> str:
     """The SQL of every choice whose value is there, all of which must hold; `true` when nothing was chosen."""

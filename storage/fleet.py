@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from ingest.errors import StoreUnavailable
 from ingest.model import Line, Polled, PolledLine
+from storage.conditions import conditions
 from storage.contacts import CONTACT
 from storage.database import Database
 from storage.fleet_difference import Difference, compare
@@ -36,13 +37,16 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('amr fleet ' || current_s
 _TELL = f"SELECT pg_notify('{_CHANNEL}', current_schema())"
 _EVENT = "INSERT INTO event (kind, detail) VALUES ('fleet', %s)"
 
+_LINES = "SELECT name FROM line"
 _POLLED = """
 SELECT l.name, l.kind, l.address, l.options, m.serial, m.model, m.address, m.period, coalesce(p.zone, 'UTC'), m.options
 FROM line l JOIN meter m ON m.line_id = l.id
 LEFT JOIN installation i ON i.meter_id = m.id AND i.since <= now() AND coalesce(i.until, 'infinity') > now()
 LEFT JOIN point p ON p.id = i.point_id
+WHERE {conditions}
 ORDER BY l.name, m.serial
 """
+_VERSION = "SELECT number FROM fleet_version"
 _OF_GATEWAY = "SELECT serial FROM meter WHERE gateway = %s"
 _SHOWN = f"""
 SELECT p.code, p.name, p.zone, m.serial, m.model, l.name, m.address, m.gateway, i.since, i.ct * i.vt,
@@ -93,8 +97,8 @@ async def apply(
     Everything is validated before anything is touched. Raises FleetMistakes (all mistakes of the file) or FleetConflict
     (all contradictions with stored history). With `dry_run` only the difference is computed.
     """
+    named = mentioned(parse(document))  # before the lock: a region's file takes its time
     await lock_fleet(conn)
-    named = mentioned(parse(document))
     stored = await load(conn, named)
     wanted = read_fleet(document, models, stored, check_line, check_meter)
     pairs = pair_up(wanted, stored)
@@ -132,9 +136,16 @@ async def show(conn: _Conn) -> list[Shown]:
     return [Shown(*row) for row in await (await conn.execute(_SHOWN)).fetchall()]
 
 
-async def polled_lines(conn: _Conn) -> list[PolledLine]:
-    """Every line with the meters asked over it; the zone is that of the point a meter stands at now, else UTC."""
-    rows = await (await conn.execute(_POLLED)).fetchall()
+async def polled_lines(conn: _Conn, wanted: Callable[[str], bool] | None = None) -> list[PolledLine]:
+    """Every line (that is wanted, by its name) with the meters asked over it.
+
+    The zone is that of the point a meter stands at now, else UTC.
+    """
+    lines = None
+    if wanted is not None:
+        lines = [name for (name,) in await (await conn.execute(_LINES)).fetchall() if wanted(name)]
+    question = _POLLED.format(conditions=conditions((lines, "l.name = ANY(%(lines)s)")))
+    rows = await (await conn.execute(question.encode(), {"lines": lines})).fetchall()
     groups = itertools.groupby(rows, key=lambda row: row[0])
     return [_polled_line(list(group)) for _, group in groups]
 
@@ -148,10 +159,10 @@ async def gateway_meters(conn: _Conn, gateway: str) -> frozenset[str]:
     return frozenset(serial for (serial,) in await (await conn.execute(_OF_GATEWAY, (gateway,))).fetchall())
 
 
-async def fleet_changes(database: Database, *, every: float = 60.0) -> AsyncGenerator[None, None]:
+async def fleet_changes(database: Database, *, every: float = 60.0) -> AsyncGenerator[bool, None]:
     """Yields once at the start, after each change of the fleet, and every so many seconds in case one was missed.
 
-    Goes on through the database's absence; load the fleet after each yield.
+    Goes on through the database's absence; load the fleet after each yield. False: nothing was told of.
     """
     away = False
     while True:
@@ -161,12 +172,13 @@ async def fleet_changes(database: Database, *, every: float = 60.0) -> AsyncGene
                 if away:
                     _log.warning("following changes of the fleet again")
                 away = False
-                yield
+                yield True
                 while True:
+                    told = False
                     async for _ in conn.notifies(timeout=every, stop_after=1):
-                        pass
+                        told = True
                     await conn.execute("SELECT 1")  # a dead connection is silent, not broken
-                    yield
+                    yield told
         except StoreUnavailable as e:
             if not away:
                 _log.warning("changes of the fleet cannot be followed: %s", e)
@@ -177,12 +189,21 @@ async def fleet_changes(database: Database, *, every: float = 60.0) -> AsyncGene
 async def followed_lines(
     database: Database, wanted: Callable[[str], bool] = lambda line: True
 ) -> AsyncGenerator[list[PolledLine], None]:
-    """The lines that are wanted, by name, with their meters: now and after each change of the fleet."""
-    async for _ in fleet_changes(database):
+    """The lines that are wanted, by name, with their meters: now and after each change of the fleet.
+
+    Of a change that nobody told of only the fleet's version is looked at: a region is not read anew every minute.
+    """
+    known: object = None
+    async for told in fleet_changes(database):
         try:
             async with database.connection() as conn:
-                polled = await polled_lines(conn)
+                version = await (await conn.execute(_VERSION)).fetchone()
+                if not told and version == known:
+                    continue
+                polled = await polled_lines(conn, wanted)
         except StoreUnavailable as error:  # whoever follows the changes notices too, and looks again
             _log.warning("the fleet is not read anew: %s", error)
+            known = None
             continue
-        yield [one for one in polled if wanted(one.line.name)]
+        known = version
+        yield polled

@@ -52,10 +52,9 @@ _CONTRACTS = (
 )
 
 _ABSENT = """
-WITH absent AS (
-    SELECT {name} AS name FROM {kind} k
-    WHERE NOT EXISTS (SELECT FROM unnest(%(named)s::text[]) AS named(name) WHERE named.name = k.{name}))
-SELECT name, (SELECT count(*) FROM absent) FROM absent ORDER BY name LIMIT 20
+SELECT {name}, (SELECT count(*) FROM {kind}) - (SELECT count(*) FROM {kind} WHERE {name} = ANY(%(named)s))
+FROM {kind} k WHERE NOT EXISTS (SELECT FROM unnest(%(named)s::text[]) AS named(name) WHERE named.name = k.{name})
+ORDER BY {name} LIMIT 20
 """
 _KINDS = (("line", "name"), ("point", "code"), ("meter", "serial"))
 

@@ -21,6 +21,7 @@ LONGEST = timedelta(minutes=3)
 """How long a collector may take over it."""
 
 OPEN = ("queued", "polling", "manual")
+EVERY = (*OPEN, "done", "failed")
 ASKED, MOVED = "amr_request", "amr_request_moved"
 
 FACTS = """

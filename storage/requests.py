@@ -16,10 +16,10 @@ import psycopg
 from ingest.channel import from_micro
 from ingest.errors import FleetConflict, Misconfigured, NotFound
 from ingest.model import Source
-from storage.conditions import conditions
+from storage.conditions import conditions, one_of
 from storage.database import Database
 from storage.notices import notices
-from storage.request_states import ASKED, FACTS, JOINED, MOVED, Request, expire, tell_asked
+from storage.request_states import ASKED, EVERY, FACTS, JOINED, MOVED, Request, expire, tell_asked
 
 _GET = f"SELECT {FACTS} FROM reading_request r {JOINED} WHERE r.id = %s"
 _FIND = f"""
@@ -118,14 +118,13 @@ async def find(
     """Requests, the youngest first; `before` is the number of the last one of a page. For staff: states=["manual"]."""
     await expire(conn)
     asked = {
-        "states": None if states is None else list(states),
         "point": point,
         "asked_by": asked_by,
         "limit": limit,
         "before": before,
     }
     chosen = conditions(
-        (states, "r.state = ANY(%(states)s)"),
+        (states, one_of("r.state", EVERY, states or ())),
         (point, "r.point_id = (SELECT id FROM point WHERE code = %(point)s)"),
         (asked_by, "r.asked_by = %(asked_by)s"),
     )

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from ingest.errors import Busy
-from storage.conditions import conditions
+from storage.conditions import conditions, one_of
 
 OPEN = ("submitted", "in_progress")
 MOVES: Mapping[str, tuple[str, ...]] = {
@@ -114,7 +114,6 @@ async def page(
         "consumer": consumer,
         "point": point,
         "kind": kind,
-        "states": None if states is None else list(states),
         "before": before,
         "limit": limit + 1,
     }
@@ -122,7 +121,7 @@ async def page(
         (consumer, "s.consumer = %(consumer)s"),
         (point, "s.point_id = (SELECT id FROM point WHERE code = %(point)s)"),
         (kind, "s.kind = %(kind)s"),
-        (states, "s.state = ANY(%(states)s)"),
+        (states, one_of("s.state", tuple(MOVES), states or ())),
     )
     rows = await (await conn.execute(_PAGE.format(conditions=chosen).encode(), asked)).fetchall()
     return [ServiceRequest(*row) for row in rows[:limit]], len(rows) > limit

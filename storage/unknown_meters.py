@@ -18,13 +18,16 @@ from storage.quarantine_write import Piece
 
 UNKNOWN, FOREIGN = "unknown_meter", "foreign_meter"
 
+# Where they came from, and whether the fleet knows them, is looked up of those that are shown.
 _LIST = """
-SELECT q.meter, m.id IS NOT NULL, m.gateway, q.pieces, q.times, q.first_at, q.last_at, q.origins
-FROM (SELECT meter, count(*) AS pieces, sum(times)::bigint AS times, min(first_at) AS first_at, max(last_at) AS last_at,
-             (array_agg(DISTINCT origin))[1:5] AS origins
-      FROM quarantine WHERE reason = %(reason)s AND meter IS NOT NULL GROUP BY meter) q
-LEFT JOIN meter m ON m.serial = q.meter
-ORDER BY q.last_at DESC, q.meter LIMIT %(limit)s
+SELECT q.meter, m.id IS NOT NULL, m.gateway, q.pieces, q.times, q.first_at, q.last_at, o.origins
+FROM (SELECT meter, count(*) AS pieces, sum(times)::bigint AS times, min(first_at) AS first_at, max(last_at) AS last_at
+      FROM quarantine WHERE reason = %(reason)s AND meter IS NOT NULL GROUP BY meter
+      ORDER BY max(last_at) DESC, meter LIMIT %(limit)s) q
+LEFT JOIN LATERAL (SELECT id, gateway FROM meter WHERE serial = q.meter LIMIT 1) m ON true
+CROSS JOIN LATERAL (SELECT (array_agg(DISTINCT origin))[1:5] AS origins FROM quarantine
+    WHERE meter = q.meter AND reason = %(reason)s) o
+ORDER BY q.last_at DESC, q.meter
 """
 _NEWEST = """
 SELECT DISTINCT ON (meter, channel) id, digest, origin, reason, detail, raw, meter, channel, times, first_at
