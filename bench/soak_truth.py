@@ -185,9 +185,8 @@ def _polls(
     """Each answered poll is stored once, or listed; each slot of the schedule is filled, or listed with its cause."""
     answered = [at for at in house.watched.polls(serial) if begun.timestamp() <= at < until.timestamp()]
     left = list(stored)
-    alone = _unmatched(left, answered, lambda at: [0.0], CLOSE)
-    alone = _unmatched(left, alone, around.steps, CLOSE)
-    for at in _unmatched(left, alone, around.steps, LATE):
+    alone = unmatched(left, answered, around.steps, CLOSE)
+    for at in unmatched(left, alone, around.steps, LATE):
         cause = _cause(missed, at - 1.0, at + 0.2)
         if around.killed_after(at) or (around.disk_full(at) and around.killed_after(at, 60.0)):
             found.in_hand += 1  # of a poll that the full disk refused it could tell nobody any more
@@ -223,29 +222,43 @@ def _beside(at: float, stored: Sequence[float], answered: Sequence[float], misse
     return f"stored {near(stored)}, answered {near(answered)}, listed {listed}, done {done}"
 
 
-def _unmatched(
+def unmatched(
     stored: list[float], answered: Sequence[float], steps: Callable[[float], Sequence[float]], late: float
 ) -> list[float]:
     """The answers that no stored instant is that of; the others' instants are taken out of `stored`.
 
-    Clocks that are right come first: a step as long as the schedule's period would let each answer take its
-    neighbour's instant.
+    Each instant is one answer's, and as many answers as can be have one: where the clock was stepped, an answer and its
+    neighbour may both have been stored where the other would be looked for, so whoever takes the nearest may be wrong.
     """
-    alone = []
-    for at in answered:
-        if (place := _match(stored, at, steps(at), late)) is None:
-            alone.append(at)
-        else:
-            del stored[place]
+    taken: dict[int, float] = {}
+    alone = [at for at in answered if not _take_one(stored, at, steps, late, taken, set())]
+    for place in sorted(taken, reverse=True):
+        del stored[place]
     return alone
 
 
-def _match(stored: Sequence[float], at: float, steps: Sequence[float], late: float) -> int | None:
-    """The place of the stored instant that is this poll's: its beginning, at most so many seconds before the answer."""
-    first = bisect_left(stored, at - late + min(steps))
-    last = bisect_right(stored, at + 0.2 + max(steps))
-    near = range(first, last)
-    return min(near, key=lambda place: min(abs(stored[place] - at - step) for step in steps), default=None)
+def _take_one(
+    stored: Sequence[float], at: float, steps: Callable[[float], Sequence[float]], late: float,
+    taken: dict[int, float], tried: set[int],
+) -> bool:  # fmt: skip
+    """Find an instant for this answer; whoever has it may have to find another."""
+    for place in _places(stored, at, steps(at), late):
+        if place in tried:
+            continue
+        tried.add(place)
+        if place not in taken or _take_one(stored, taken[place], steps, late, taken, tried):
+            taken[place] = at
+            return True
+    return False
+
+
+def _places(stored: Sequence[float], at: float, steps: Sequence[float], late: float) -> list[int]:
+    """Where this answer's instant may stand, the nearest first: its poll began at most so many seconds before it."""
+    off: dict[int, float] = {}
+    for step in steps:
+        for place in range(bisect_left(stored, at + step - late), bisect_right(stored, at + step + 0.2)):
+            off[place] = min(off.get(place, late + 1), abs(stored[place] - at - step))
+    return sorted(off, key=off.__getitem__)
 
 
 def _cause(missed: Held, since: float, until: float) -> str | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from bench.soak import Result, soak
 from bench.soak_house import Size
 from bench.soak_plan import KINDS, plan
+from bench.soak_truth import CLOSE, unmatched
 
 SMALL = Size(lines=2, meters=6, gateways=2, pushed=3)
 SECONDS = 30.0
@@ -35,3 +36,17 @@ def test_a_plan_is_the_same_for_the_same_seed_and_knows_every_kind_of_fault() ->
     assert len(long) >= 200
     assert {fault.kind for fault in long} == KINDS.keys()
     assert [fault.at for fault in long] == sorted(fault.at for fault in long)
+
+
+def test_neighbours_under_a_stepped_clock_are_told_apart() -> None:
+    """As they came in a run: the clock was ahead by 1.3 s, and two polls stood 1.23 s apart."""
+    answered = [-1.48, 0.0, 1.23, 2.53, 4.55]
+    stored = [-1.48, 1.27, 2.52, 2.53, 4.54]
+
+    def steps(at: float) -> list[float]:
+        return [0.0, 1.3] if -3 <= at <= 3 else [0.0]
+
+    for lost in range(-1, 5):
+        left = [at for place, at in enumerate(stored) if place != lost]
+        assert len(unmatched(left, answered, steps, CLOSE)) == (lost >= 0), "none too many, and none too few"
+        assert left == []
