@@ -5,7 +5,7 @@ The owner of the line has the same turns; while a sweep is under way it only wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,8 +22,8 @@ class Asking:
     """See `collectors.link.Asker`. `errands` and `called` are what else is to be done on the line."""
 
     __slots__ = (
-        "_called", "_clock", "_errands", "_now", "_offer", "_outages", "_put", "_rested", "_spare", "_take", "_turns",
-        "_use", "answered", "asked", "asked_at", "kept_back", "let_one_pass",
+        "_called", "_clock", "_door", "_errands", "_outages", "_rested", "_spare", "_turns", "_use", "answered",
+        "asked", "asked_at", "kept_back", "let_one_pass",
     )  # fmt: skip
 
     def __init__(
@@ -38,10 +38,8 @@ class Asking:
         spare: Spare | None,
     ) -> None:
         self._turns = turns
-        self._take, self._put = turns.take, turns.put
         self._clock = clock
-        self._now = clock.now
-        self._offer = door.offer
+        self._door = door
         self._outages = outages
         self._use = use
         self._errands = errands
@@ -55,19 +53,19 @@ class Asking:
         self.answered = False
         """Somebody answered since this was last set to False."""
         self.kept_back: Delivery | None = None
-        """What found the door full; nobody is asked until it is in."""
+        """What found the door full. It is put there when the sweep is over, and nobody is asked before."""
 
     def next(self) -> Turn | None:
         """The meter whose turn it is; None when there is something else to do."""
         if self.kept_back is not None or self._called or (self._errands and not self.let_one_pass):
             return None
         self.let_one_pass = False
-        now = self._now()
+        now = self._clock.now()
         if self._rested is not None:
             if now < self._rested:
                 self._turns.requeue(now)
             self._rested = None
-        turn = self._take(now)
+        turn = self._turns.take(now)
         if turn is not None:
             turn.due = turn.regular(now)
             self.asked = turn
@@ -78,7 +76,7 @@ class Asking:
         """Until somebody is due; None when there is something else to do."""
         if self.kept_back is not None or self._called or self._errands:
             return None
-        now, until = self._now(), self._turns.instants()
+        now, until = self._clock.now(), self._turns.instants()
         if self._spare is not None:
             if self._spare.ready_at is None or self._spare.ready_at <= now:
                 return None
@@ -86,32 +84,30 @@ class Asking:
         self._rested = now
         return self._clock.rest(now, until)
 
-    def plain(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> None:
+    def plain(self, channels: tuple[str, ...], micros: Sequence[int | None], seconds: float) -> None:
         """The answer that nearly always comes."""
+        self._answered(seconds)
         turn = self.asked
-        turn.answers.answered(seconds)
-        self._answered(turn, seconds)
-        self._deliver(plain_delivery(turn.origin, turn.serial, self.asked_at, channels, micros))
+        delivery = plain_delivery(turn.origin, turn.serial, self.asked_at, channels, micros)
+        if not self._door.offer(delivery):
+            self.kept_back = delivery
 
     def took(self, answer: Answer | Quick, seconds: float) -> None:
         """Any other."""
+        self._answered(seconds)
+        make: Callable[..., Delivery] = quick_delivery if isinstance(answer, Quick) else delivery_of
+        delivery = make(self.asked.origin, self.asked.meter, self.asked_at, answer)
+        if not self._door.offer(delivery):
+            self.kept_back = delivery
+
+    def _answered(self, seconds: float) -> None:
         turn = self.asked
         turn.answers.answered(seconds)
-        self._answered(turn, seconds)
-        make: Callable[..., Delivery] = quick_delivery if isinstance(answer, Quick) else delivery_of
-        self._deliver(make(turn.origin, turn.meter, self.asked_at, answer))
-
-    def _answered(self, turn: Turn, seconds: float) -> None:
         self._use.seconds += seconds
         self.answered = True
         if turn.failing:
             turn.health.good()
             turn.failing = False
-        self._put(turn)
+        self._turns.put(turn)
         if self._outages.any:
             self._outages.answered(turn.serial)
-
-    def _deliver(self, delivery: Delivery) -> None:
-        """What finds the door full is put there when the sweep is over."""
-        if not self._offer(delivery):
-            self.kept_back = delivery

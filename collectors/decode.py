@@ -42,14 +42,8 @@ class BlockDecoder:
     channels: tuple[str, ...]
     unpack: Callable[[bytes], tuple[Any, ...]]
     converts: tuple[Convert, ...]
-    counts: tuple[Run, ...]
-
-    def micros(self, answer: bytes) -> list[int | None]:
-        """The same values in millionths, rounded as `to_micro` does; ValueError for one that does not fit."""
-        micros: list[int | None] = []
-        for count in self.counts:
-            micros += count(answer)
-        return micros
+    micros: Callable[[bytes], list[int | None] | None]
+    """The same values in millionths, rounded as `to_micro` does; None when one of them is no number or does not fit."""
 
 
 def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0) -> BlockDecoder:
@@ -59,8 +53,24 @@ def block_decoder(registers: Sequence[ModelRegister], first: int, head: int = 0)
     """
     channels = tuple(one.channel for one in registers)
     unpack = _unpack(registers, first, head, [_format(one) for one in registers])
-    counts = tuple(_run(list(run), first, head) for _, run in groupby(registers, _alike))
-    return BlockDecoder(channels, unpack, tuple(map(_convert, registers)), counts)
+    runs = [_run(list(run), first, head) for _, run in groupby(registers, _alike)]
+    return BlockDecoder(channels, unpack, tuple(map(_convert, registers)), _counting(runs))
+
+
+def _counting(runs: Sequence[Run]) -> Callable[[bytes], list[int | None] | None]:
+    """All runs, one after the other."""
+    begin, *others = runs
+
+    def micros(answer: bytes) -> list[int | None] | None:
+        try:
+            counted = begin(answer)
+            for count in others:
+                counted += count(answer)
+        except (Malformed, ValueError):
+            return None
+        return counted
+
+    return micros
 
 
 def _unpack(

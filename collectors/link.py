@@ -74,8 +74,8 @@ class Asker(Protocol):
         """Seconds until `next` should be asked again; None ends the sweep."""
         ...
 
-    def plain(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> None:
-        """The answer of the meter wanted last, after so long, if it is all plain values: in millionths."""
+    def plain(self, channels: tuple[str, ...], micros: Sequence[int | None], seconds: float) -> None:
+        """The answer of the meter wanted last, after so long: only values, in millionths; None is not available."""
         ...
 
     def took(self, answer: Answer | Quick, seconds: float) -> None:

@@ -28,21 +28,11 @@ class Step:
     block: Block
     question: Question
     decoder: BlockDecoder
-    channels: tuple[str, ...]
-
-    def plain(self, pdu: bytes) -> list[int] | None:
-        """All its values in millionths, in the order of its channels; None when one of them is no plain value."""
-        try:
-            micros = self.decoder.micros(pdu)
-        except (Malformed, ValueError):
-            return None
-        return None if None in micros else cast(list[int], micros)
 
     def quick(self, pdu: bytes) -> Quick | None:
         """Its values in millionths; None when something in it is no number, or none that can be stored."""
-        try:
-            micros = self.decoder.micros(pdu)
-        except (Malformed, ValueError):
+        micros = self.decoder.micros(pdu)
+        if micros is None:
             return None
         if None in micros:
             there = [
@@ -156,8 +146,7 @@ def _steps(model: Model, cost: Cost, most: int, unit: int) -> tuple[Step, ...]:
 
 
 def _step(block: Block, decoder: BlockDecoder, unit: int) -> Step:
-    asked = question(unit, block.function, block.address, block.count)
-    return Step(block, asked, decoder, decoder.channels)
+    return Step(block, question(unit, block.function, block.address, block.count), decoder)
 
 
 @lru_cache(maxsize=512)

@@ -14,7 +14,6 @@ from ingest.taken import Taken
 
 _MOST_DETAIL = 300
 _make = tuple.__new__
-Channels = tuple[str, ...]
 
 
 def delivery_of(origin: str, meter: Polled, at: datetime, answer: Answer) -> Delivery:
@@ -44,13 +43,19 @@ def quick_delivery(origin: str, meter: Polled, at: datetime, quick: Quick) -> De
 
 
 def plain_delivery(
-    origin: str, serial: str, at: datetime, channels: tuple[str, ...], micros: Sequence[int]
+    origin: str, serial: str, at: datetime, channels: tuple[str, ...], micros: Sequence[int | None]
 ) -> Delivery:
-    """The same of values that all have a channel; made without the detours of keywords, because nearly all come so."""
+    """The same of plain values in the order of their channels, None where one is not available.
+
+    Nearly all polls are so, and none is looked through beforehand: `Taken` compares all values anyway.
+    """
     try:
-        readings = Taken(serial, at, channels, micros)
+        readings = Taken(serial, at, channels, micros)  # type: ignore[arg-type]
+    except TypeError:  # None is not comparable
+        there = [(channel, one) for channel, one in zip(channels, micros, strict=True) if one is not None]
+        return plain_delivery(origin, serial, at, tuple(one for one, _ in there), [one for _, one in there])
     except ValueError:
-        values = dict(zip(channels, map(from_micro, micros), strict=True))
+        values = {channel: from_micro(one) for channel, one in zip(channels, micros, strict=True) if one is not None}
         return _delivery(origin, serial, at, Answer(values))
     answered = _make(Contact, (serial, at, None, None, None, None, None))
     return _make(Delivery, (origin, readings, (), (answered,), (), b"", None, ""))

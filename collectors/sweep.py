@@ -35,17 +35,16 @@ class Sweep:
     """Polls under way on one open wire; see `collectors.link.Link.sweep`."""
 
     __slots__ = (
-        "_answer", "_asker", "_begin", "_bus", "_frame", "_loop", "_next_turn", "_over", "_plain", "_plan", "_polling",
-        "_questions", "_resting", "_sleeping", "_tell_plain", "_turn", "_wire", "began",
+        "_asker", "_bus", "_framing", "_loop", "_over", "_plain", "_plan", "_polling", "_questions", "_resting",
+        "_sleeping", "_turn", "_wire", "began",
     )  # fmt: skip
 
     def __init__(self, *, polling: Polling, bus: Bus, wire: Wire, framing: Framing, asker: Asker) -> None:
         self._polling = polling
         self._bus = bus
         self._wire = wire
-        self._begin, self._frame, self._answer = wire.begin, framing.frame, framing.answer
+        self._framing = framing
         self._asker = asker
-        self._next_turn, self._tell_plain = asker.next, asker.plain
         self._turn: Wanted
         self._plan: MeterPlan
         self._plain: Step | None = None
@@ -58,7 +57,7 @@ class Sweep:
 
     async def over(self) -> None:
         """Poll until something else is to be done. Raises what the poll of the meter wanted last failed with."""
-        self._wire.attach(self._answer, self._heard)
+        self._wire.attach(self._framing.answer, self._heard)
         try:
             self._next(monotonic())
             await self._over
@@ -75,7 +74,7 @@ class Sweep:
 
     def _next(self, now: float) -> None:
         """Begin with the next meter."""
-        turn = self._next_turn()
+        turn = self._asker.next()
         if turn is None:
             self._sleep()
             return
@@ -87,7 +86,7 @@ class Sweep:
         self._plan = plan
         self._plain = plain = plan.plain
         if plain is not None and now < plan.identify_at:
-            self._begin(self._frame(plain.question), now + plan.patience)
+            self._wire.begin(self._framing.frame(plain.question), now + plan.patience)
         else:
             self._plain = None
             self._questions = self._polling.polling(plan)
@@ -107,7 +106,7 @@ class Sweep:
             self._guarded(lambda: self._next(monotonic()))
 
     def _ask(self, question: Question) -> None:
-        self._begin(self._frame(question), monotonic() + self._plan.patience)
+        self._wire.begin(self._framing.frame(question), monotonic() + self._plan.patience)
 
     def _heard(self, pdu: bytes, error: AmrError | None) -> None:
         """An answer came, or will not come. Nobody hears what a callback raises: whoever waits for the end does."""
@@ -115,9 +114,9 @@ class Sweep:
             plan, plain = self._plan, self._plain
             if error is not None:
                 raise self._bus.ended(error, plan.unit, plan.patience) from error
-            if plain is not None and pdu[0] < 0x80 and (micros := plain.plain(pdu)) is not None:
+            if plain is not None and pdu[0] < 0x80 and (micros := plain.decoder.micros(pdu)) is not None:
                 now = monotonic()
-                self._tell_plain(plain.channels, micros, now - self.began)
+                self._asker.plain(plain.decoder.channels, micros, now - self.began)
                 if plan.pause:
                     self._after_pause(lambda: self._next(monotonic()))
                 else:

@@ -72,12 +72,14 @@ class Turn:
 class Turns:
     """The turns of a line's meters. A turn is taken out with `take`, changed, and brought back with `put`."""
 
-    __slots__ = ("_due", "_probes", "_since_probe", "_turns")
+    __slots__ = ("_due", "_probed", "_probes", "_since_probe", "_turns")
 
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
         self._due: Queue[Turn] = Queue()
         self._probes: Queue[Turn] = Queue()
+        self._probed = False
+        """Whether there may be probes."""
         self._since_probe = 0
 
     def __iter__(self) -> Iterator[Turn]:
@@ -107,7 +109,9 @@ class Turns:
             return
         if turn.queue is not None:
             turn.queue.remove(turn)
-        queue = self._probes if turn.failing and turn.health.off else self._due
+        queue = self._due
+        if turn.failing and turn.health.off:
+            queue, self._probed = self._probes, True
         queue.put(turn)
         turn.queue = queue
 
@@ -119,7 +123,7 @@ class Turns:
 
     def take(self, now: datetime) -> Turn | None:
         """Take out the longest overdue; a probe of a meter given up once a round, or when all else rests; or None."""
-        turn = self._probe(now) if self._probes else None
+        turn = self._probe(now) if self._probed else None
         if turn is None:
             turn = self._due.take(now)
             if turn is None:
@@ -136,6 +140,7 @@ class Turns:
         probe = self._probes.take(now)
         if probe is not None:
             self._since_probe = 0
+        self._probed = len(self._probes) > 0
         return probe
 
     def waits(self, now: datetime) -> bool:
