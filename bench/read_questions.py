@@ -9,16 +9,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import orjson
 import psycopg
 
+from api.amounts import written
 from bench import read_bare
 from bench.fleet import ZONE
 from bench.load import Loaded
 from bench.place import Place
+from ingest.amounts import Amount
 from ingest.calendar_cuts import Step, cuts
 from ingest.consumption import consumption
 from storage import history
-from storage.plans import keep_plans
 from storage.several import consumption_of_points
 from storage.stretches import stretches
 
@@ -42,8 +44,9 @@ class Asked(NamedTuple):
 class Questions:
     """Each method is one question, about a point and a time of its own in every sample.
 
-    Asked as the API asks: by a connection of the pool, in a transaction; "latest of one point" also beside the bare
-    statement on the same open connection.
+    Asked as the API asks: by a connection whose statements stand by themselves; "latest of one point" also beside the
+    bare statement on the same open connection. Amounts are computed; where the question says so they are also written
+    as the API writes them.
     """
 
     def __init__(self, place: Place, loaded: Loaded, bare: psycopg.AsyncConnection[Any]) -> None:
@@ -63,7 +66,9 @@ class Questions:
             Asked("latest of one point, as a page", "p95 <= 2 ms", self.latest_page, self.bare_latest_page, 2000),
             Asked(f"latest of {many} points", "", self.latest_of_many, self.bare_latest_of_many, 20),
             Asked("year by days, 5 registers", "p95 <= 20 ms", self.year, self.bare_year),
+            Asked("year by days, 5 registers, written", "p95 <= 20 ms", self.year_written, self.bare_year),
             Asked("month by half-hours", "p95 <= 20 ms", self.month, self.bare_month),
+            Asked("month by half-hours, written", "p95 <= 20 ms", self.month_written, self.bare_month),
             Asked("page of 100 readings", "", self.page, self.bare_page),
             Asked(f"{many} points by months over a year", "<= 500 ms", self.district, self.bare_district, 10),
         ]
@@ -90,20 +95,26 @@ class Questions:
     async def bare_latest_of_many(self, _: random.Random) -> object:
         return await self._ask(read_bare.LATEST, points=self._district, **self._near())
 
-    async def year(self, dice: random.Random) -> object:
+    async def year(self, dice: random.Random) -> Sequence[Sequence[Amount]]:
         edges = self._year(dice)
         async with self._page() as conn:
             found = await stretches(conn, self._rich(dice), None, edges)
         return [consumption(found[channel], edges) for channel in read_bare.CHANNELS]
 
+    async def year_written(self, dice: random.Random) -> object:
+        return orjson.dumps([written(amounts, _TZ) for amounts in await self.year(dice)])
+
     async def bare_year(self, dice: random.Random) -> object:
         return await self._midnights([self._rich(dice)], read_bare.CHANNELS, self._year(dice))
 
-    async def month(self, dice: random.Random) -> object:
+    async def month(self, dice: random.Random) -> Sequence[Amount]:
         edges = self._month(dice)
         async with self._page() as conn:
             found = await stretches(conn, self._any(dice), ["1.8.0"], edges)
         return consumption(found["1.8.0"], edges)
+
+    async def month_written(self, dice: random.Random) -> object:
+        return orjson.dumps(written(await self.month(dice), _TZ))
 
     async def bare_month(self, dice: random.Random) -> object:
         edges = self._month(dice)
@@ -132,8 +143,7 @@ class Questions:
     @asynccontextmanager
     async def _page(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """A connection as the API takes one for a page."""
-        async with self._database.connection() as conn:
-            await keep_plans(conn)
+        async with self._database.single() as conn:
             yield conn
 
     async def _ask(self, statement: str, **asked: object) -> object:
