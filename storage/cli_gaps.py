@@ -103,6 +103,7 @@ def _print_table(found: Sequence[Missing]) -> None:
             *(f"{row.begin:%Y-%m-%d %H:%M}", f"{row.end:%Y-%m-%d %H:%M}", str(row.count), one.gap.why),
         )
     console.print(table)
+    say(f"from and to are local: {', '.join(sorted({one.zone for one in found}))}")
     for why in sorted({one.gap.why for one in found}):
         say(f"{why}: {_WHY.get(why, 'unknown to this version')}")
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ingest.remedies import remedy
 from storage.cli_words import HasStore, connection, console, run, say
-from storage.missed import missing
+from storage.missed import NOT_ASKED, missing
 from storage.ownership import release
 
 
@@ -23,7 +24,8 @@ def release_lines(
     async def work() -> None:
         async with connection(settings) as conn:
             lines = await release(conn, collector)
-        say(f"collector {collector} keeps nothing any more: {', '.join(lines) or 'it had no line'}")
+        freed = f"free for other collectors: {', '.join(lines)}; one that runs begins within half a minute (amr status)"
+        say(freed if lines else f"collector {collector} keeps no line")
 
     run(work())
 
@@ -33,7 +35,7 @@ def missed_polls(
     serial: Annotated[str, typer.Argument(help="Serial number of the meter.")],
     hours: Annotated[float, typer.Option(help="How far back to look.")] = 24.0,
 ) -> None:
-    """Show when the schedule brought no reading of a meter, and why: not_asked means that no collector ran."""
+    """Show when the schedule brought no reading of a meter, and why (UTC, as in the log)."""
     settings: HasStore = context.obj
     until = datetime.now(UTC)
 
@@ -44,8 +46,20 @@ def missed_polls(
         for one in found:
             table.add_row(_shown(one.since), _shown(one.until), str(one.slots), one.cause, one.detail or "")
         console.print(table if found else f"nothing is missing of meter {serial} in the last {hours:g} hours")
+        for cause in sorted({one.cause for one in found}):
+            say(f"{cause}: {_WHY.get(cause) or remedy(cause).en}")
 
     run(work())
+
+
+_WHY = {
+    NOT_ASKED: "nobody polled it then: no collector ran or owned its line, or it was killed with the answer in hand",
+    "spool_full": "it was read while the database was away, and the spool had no room: raise AMR_SPOOL_MB",
+    "spool_age": "it was read while the database was away for longer than AMR_SPOOL_DAYS",
+    "spool_failed": "it was read while the database was away, and the disk of the spool failed: look at that disk",
+    "timeout": "it was asked and did not answer: check its power, wiring and address; if neighbours were silent too, "
+    "the line",
+}
 
 
 def _shown(at: datetime) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from ingest.errors import NotFound, StoreUnavailable
+from ingest.errors import Busy, NotFound, StoreUnavailable
 from storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ _KEPT = """
 SELECT l.name, c.name, c.keeps_until FROM collector c, unnest(c.lines) AS l(name)
 WHERE c.name <> %(name)s AND c.keeps_until > now() AND l.name = ANY(%(names)s)
 """
+_HEARD = "SELECT extract(epoch FROM now() - seen_at)::float FROM collector WHERE name = %s FOR UPDATE"
 _FREE = "UPDATE collector SET keeps_until = NULL WHERE name = %s RETURNING lines"
 _RELEASE = f"SELECT pg_advisory_unlock({_KEY}) FROM unnest(%(names)s::text[]) AS line(name)"
 
@@ -203,11 +204,20 @@ class Ownership:
 
 
 async def release(conn: psycopg.AsyncConnection[Any], collector: str) -> list[str]:
-    """Let others take the lines of a collector that is gone for good; gives them. Raises NotFound."""
-    row = await (await conn.execute(_FREE, (collector,))).fetchone()
+    """Let others take the lines of a collector that is gone for good; gives them.
+
+    Raises NotFound, or Busy for one that was heard of so lately that it may be running: it keeps its lines by itself.
+    """
+    row = await (await conn.execute(_HEARD, (collector,))).fetchone()
     if row is None:
-        raise NotFound(f"no collector is named {collector!r}")
-    return list(row[0])
+        raise NotFound(f"no collector is named {collector!r}; amr status names them")
+    if row[0] < SPEAK_AFTER:
+        raise Busy(
+            f"collector {collector} was heard of {row[0]:.0f} s ago: while it runs it keeps its lines by itself. "
+            f"Stop it; if it is gone, repeat this in {SPEAK_AFTER:.0f} s"
+        )
+    [(lines,)] = await (await conn.execute(_FREE, (collector,))).fetchall()
+    return list(lines)
 
 
 async def claim_line(conn: psycopg.AsyncConnection[Any], line: str) -> bool:

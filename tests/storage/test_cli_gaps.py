@@ -51,6 +51,7 @@ def test_gaps_are_listed(database_settings: DatabaseSettings) -> None:
         "P-1 m1 00:00 2026-11-04 00:00 2026-11-04 00:00 1 too_old",
         "P-1 m1 00:00 of the 1st 2026-11-01 00:00 2026-11-01 00:00 1 too_old",
         "P-1 m1 readings 2026-10-30 00:00 2026-10-31 00:00 2 no_memory",
+        "from and to are local: Europe/Samara",
         "no_memory: the model keeps nothing that could fill it",
         "too_old: the meter's memory no longer reaches so far",
     ]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ingest.errors import NotFound
+from ingest.errors import Busy, NotFound
 from simulators.proxy import Proxy
 from storage.database import Database, DatabaseSettings, open_database
 from storage.ownership import Ownership, release
@@ -214,7 +214,12 @@ async def test_lines_of_a_collector_that_is_gone_are_released_by_hand(database: 
         await asyncio.sleep(0.2)  # its row tells of the lines now
     async with collector(database, "next") as following:
         await following.comes_to(set())
+        with pytest.raises(Busy, match="if it is gone, repeat this"):
+            async with database.connection() as conn:
+                await release(conn, "gone")
+        await following.comes_to(set())
         async with database.connection() as conn:
+            await conn.execute("UPDATE collector SET seen_at = now() - interval '1 minute' WHERE name = 'gone'")
             assert await release(conn, "gone") == sorted(LINES)
         await following.comes_to(LINES)
     with pytest.raises(NotFound, match="nobody"):
