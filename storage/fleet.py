@@ -97,10 +97,11 @@ async def apply(
     Everything is validated before anything is touched. Raises FleetMistakes (all mistakes of the file) or FleetConflict
     (all contradictions with stored history). With `dry_run` only the difference is computed.
     """
-    named = mentioned(parse(document))  # before the lock: a region's file takes its time
+    # Before the lock, and in a thread: a region's file takes its time.
+    named = await asyncio.to_thread(lambda: mentioned(parse(document)))
     await lock_fleet(conn)
     stored = await load(conn, named)
-    wanted = read_fleet(document, models, stored, check_line, check_meter)
+    wanted = await asyncio.to_thread(read_fleet, document, models, stored, check_line, check_meter)
     pairs = pair_up(wanted, stored)
     await check_apply(conn, wanted, stored, pairs)
     difference = compare(wanted, stored, pairs)
@@ -128,7 +129,8 @@ async def export(conn: _Conn, models: Models | None = None, *, secrets: bool = F
     Registers that are what `models` says are left out; without `models` all are written. Passwords are stars, which
     keep the stored ones when they are applied, unless `secrets` are wanted.
     """
-    return write_toml(await load(conn), models or {}, secrets=secrets)
+    stored = await load(conn)
+    return await asyncio.to_thread(write_toml, stored, models or {}, secrets=secrets)
 
 
 async def show(conn: _Conn) -> list[Shown]:
