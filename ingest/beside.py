@@ -25,7 +25,7 @@ class Beside(Sequence[Boundary]):
     All of these readings are good and of `source`. What is otherwise beside an instant is among the `others`.
     """
 
-    __slots__ = ("after", "after_ats", "ats", "before", "before_ats", "others", "source")
+    __slots__ = ("_ascends", "after", "after_ats", "ats", "before", "before_ats", "others", "source")
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Beside(Sequence[Boundary]):
         self.after_ats = after_ats
         self.after = after
         self.others = others
+        self._ascends: bool | None = None
 
     def __len__(self) -> int:
         return len(self.ats) + len(self.others)
@@ -102,6 +103,15 @@ class Beside(Sequence[Boundary]):
     def widest(self) -> float:
         """The longest time between the readings on both sides of an instant, in µs; endless where there are others."""
         return inf if self.others else max(map(sub, self.after_ats, self.before_ats), default=inf)
+
+    def ascends(self) -> bool:
+        """Whether all readings are good, those of the others too, and none is below an earlier one."""
+        if self._ascends is None:
+            marks = [mark for boundary in self.others for side in (boundary.before, boundary.after) for mark in side]
+            known = {*zip(self.before_ats, self.before, strict=True), *zip(self.after_ats, self.after, strict=True)}
+            values = [value for _, value in sorted({*known, *((mark.at, mark.value) for mark in marks)})]
+            self._ascends = values == sorted(values) and not any(mark.quality for mark in marks)  # GOOD is 0
+        return self._ascends
 
     def within(self, instants: Sequence[int], low: int, high: int) -> Beside:
         """Those of the ascending instants whose readings lie from `low` to `high`."""

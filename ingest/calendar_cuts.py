@@ -6,8 +6,10 @@ a full local hour also where the offset is not a whole number of hours.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from bisect import bisect_left, bisect_right
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from ingest.errors import Malformed
@@ -48,6 +50,10 @@ def cuts(begin: datetime, end: datetime, step: Step, zone: ZoneInfo, *, most: in
     begin, end = begin.astimezone(UTC), end.astimezone(UTC)
     if step in (Step.HALF_HOUR, Step.HOUR) and _whole_offsets(begin, end, step, zone):
         return _evenly(begin, end, step, zone)
+    first, last = begin.astimezone(zone).year, end.astimezone(zone).year
+    if step is Step.DAY and first > MINYEAR and last < MAXYEAR:
+        days = [day for year in range(first, last + 1) for day in _days(year, zone)]
+        return [begin, *days[bisect_right(days, begin) : bisect_left(days, end)], end]
     found = [begin]
     cut = _first_after(begin, step, zone)
     while cut < end:
@@ -97,6 +103,14 @@ def _first_after(instant: datetime, step: Step, zone: ZoneInfo) -> datetime:
     if step in (Step.HALF_HOUR, Step.HOUR):
         return start_of(instant, step, zone) + SPANS[step]
     return shifted(instant, step, 1, zone)
+
+
+@lru_cache(maxsize=64)
+def _days(year: int, zone: ZoneInfo) -> tuple[datetime, ...]:
+    """The first instants of all days of a local year: every page by days asks for them. No day lasts no time at all."""
+    first, count = date(year, 1, 1), (date(year + 1, 1, 1) - date(year, 1, 1)).days
+    local = [first + timedelta(days=n) for n in range(count)]
+    return tuple(dict.fromkeys(_midnight(day.year, day.month, day.day, zone) for day in local))
 
 
 def _midnight(year: int, month: int, day: int, zone: ZoneInfo) -> datetime:

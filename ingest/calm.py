@@ -58,10 +58,8 @@ def calm_runs(counter: Counted, since: int, until: int, cuts: Sequence[int], lim
     Of two readings at most `limit` apart, or equal ones, the cut between them is interpolated. None where anything
     about the counter as a whole is remarkable: then one cut may say something about others.
     """
-    if counter.unsteady or counter.slots or any(counter.breaks.values()):
-        return []
-    found = counter.boundaries if isinstance(counter.boundaries, Beside) else beside(counter.boundaries)
-    if found is None or found.source.by_person or found.source is Source.ESTIMATE or not _sound(found):
+    found = _machine(counter)
+    if found is None or (found.others and not found.ascends()):
         return []
     # What was declared counts at the ends of the installation, in place of any reading there.
     low = _NEVER[0] if counter.opening is None else since + 1
@@ -75,16 +73,26 @@ def calm_runs(counter: Counted, since: int, until: int, cuts: Sequence[int], lim
     return [Run(first + run.first, run.shown, run.between) for run in runs if len(run.shown) > 1]
 
 
-def _sound(found: Beside) -> bool:
-    """Whether the readings of the other boundaries are good as well, and fit in: nothing ever falls."""
-    if not found.others:
-        return True
-    marks = [mark for boundary in found.others for side in (boundary.before, boundary.after) for mark in side]
-    if any(mark.quality for mark in marks):  # GOOD is 0
-        return False
-    known = {*zip(found.before_ats, found.before, strict=True), *zip(found.after_ats, found.after, strict=True)}
-    values = [value for _, value in sorted({*known, *((mark.at, mark.value) for mark in marks)})]
-    return values == sorted(values)
+def needed(counter: Counted, since: int, until: int, cuts: Sequence[int]) -> Sequence[Boundary]:
+    """The boundaries that say all there is to say of ascending cuts: those at them, unless something is remarkable.
+
+    At `since` and `until`, the ends of the installation, something may be declared.
+    """
+    found = _machine(counter)
+    if found is None or not found.ascends():
+        return counter.boundaries
+    inner = {max(cuts[0], since), *cuts[bisect_left(cuts, since) : bisect_right(cuts, until)], min(cuts[-1], until)}
+    there = found.within(sorted({since, *inner, until}), *_NEVER)
+    known = {*there.ats, *(one.at for one in there.others)}
+    return there if known >= inner else counter.boundaries
+
+
+def _machine(counter: Counted) -> Beside | None:
+    """The readings of the one machine that reads the counter; None where anything else is to be known of it."""
+    if counter.unsteady or counter.slots or any(counter.breaks.values()):
+        return None
+    found = counter.boundaries if isinstance(counter.boundaries, Beside) else beside(counter.boundaries)
+    return None if found is None or found.source.by_person or found.source is Source.ESTIMATE else found
 
 
 def _runs(found: Beside, cuts: Sequence[int], limit: int) -> list[Run]:

@@ -17,7 +17,7 @@ from operator import sub
 from typing import NamedTuple
 
 from ingest.amounts import WHOLE, Amount, Joined, Steady
-from ingest.calm import calm_runs
+from ingest.calm import calm_runs, needed
 from ingest.chain import Chain, link
 from ingest.channel import from_micro, unit_of
 from ingest.counting import Boundary, Policy, counting, good
@@ -123,29 +123,26 @@ def _linked(
     policy: Policy,
     unit: str,
 ) -> list[Amount]:
-    """The amounts between cuts of two numbers, from the linked readings around them.
-
-    Where that is not all, everything beyond is calm: then the readings around these cuts are all that counts.
-    """
+    """The amounts between the cuts of two numbers, from the linked readings around them."""
     first, last = numbers
-    if last - first < len(cuts) - 1:
-        cuts, instants = cuts[first : last + 1], instants[first : last + 1]
-        stretches = [_narrowed(stretch, instants[0], instants[-1]) for stretch in stretches]
+    cuts, instants = cuts[first : last + 1], instants[first : last + 1]
     shares: list[list[_Share]] = [[] for _ in instants[1:]]
     for stretch in stretches:
-        _Walk(stretch, instants, limit, policy).fill(shares)
+        _Walk(_narrowed(stretch, instants), instants, limit, policy).fill(shares)
     return [
         _amount(cuts[n], cuts[n + 1], instants[n + 1] - instants[n], found, unit) for n, found in enumerate(shares)
     ]  # fmt: skip
 
 
-def _narrowed(stretch: Stretch, first: int, last: int) -> Stretch:
-    """The same with the boundaries of its own counters within [first, last] alone."""
-    counters = tuple(
-        replace(counter, boundaries=tuple(one for one in counter.boundaries if first <= one.at <= last))
-        for counter in stretch.counters
+def _narrowed(stretch: Stretch, instants: Sequence[int]) -> Stretch:
+    """The same with the readings that say something of these instants."""
+    since = micros(stretch.since)
+    until = max(since, instants[-1]) if stretch.until is None else micros(stretch.until)
+    counters, zones = (
+        tuple(replace(counter, boundaries=needed(counter, since, until, instants)) for counter in group)
+        for group in (stretch.counters, stretch.zones)
     )
-    return replace(stretch, counters=counters)
+    return replace(stretch, counters=counters, zones=zones)
 
 
 class _Share(NamedTuple):

@@ -28,6 +28,9 @@ _MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 _MARGIN = span(timedelta(days=3))
 """A first look goes no further beyond the instants asked for than this; only who is silent for longer gets another."""
 
+_SEVERAL = 8
+"""So many instants at least are worth a look at the ends of gaps."""
+
 _QUARTER = span(timedelta(minutes=15))
 """Midnights anywhere are whole quarters of an hour; instants beside breaks are not."""
 
@@ -201,9 +204,42 @@ async def _find(
         beside = None if known is None else known.one(pair.at)
         if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
             pair.before, pair.after = beside.before[0], beside.after[0]
-    sparse = _open(pair for pair in machines if pair.ask.register_id not in dense)
+    open_ = _open(machines)
+    if gaps := _edges(open_):
+        await _probe(conn, [pair for gap in gaps for pair in gap[:: max(1, len(gap) - 1)]], dense)
+        open_ = [pair for gap in gaps for pair in gap[1:-1] if not _in_gap(pair, gap[0], gap[-1])]
+    await _probe(conn, open_, dense)
+
+
+def _edges(pairs: Sequence[_Pair]) -> list[list[_Pair]]:
+    """Pairs by register and source where several are open; none where few are, which is nearly always.
+
+    Many of one register lie in a gap, above all behind its last reading: then the ends of it are all there is to find.
+    """
+    if len(pairs) < _SEVERAL:
+        return []
+    found: dict[tuple[Ask, int], list[_Pair]] = defaultdict(list)
+    for pair in pairs:
+        found[pair.ask, pair.source].append(pair)
+    return list(found.values())
+
+
+def _in_gap(pair: _Pair, *found: _Pair) -> bool:
+    """Take over what is beside another instant if this one lies between the same two readings, or beyond all."""
+    if not pair.ask.low <= pair.at <= pair.ask.high:
+        return False
+    for other in found:
+        if (other.before is None or other.before.at < pair.at) and (other.after is None or pair.at < other.after.at):
+            pair.before, pair.after = other.before, other.after
+            return True
+    return False
+
+
+async def _probe(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], dense: Collection[int]) -> None:
+    """Look near first, and further off where there is nothing; dense registers were looked at nearby."""
+    sparse = [pair for pair in pairs if pair.ask.register_id not in dense]
     await _by_probe(conn, sparse, _near([pair.at for pair in sparse]))
-    await _by_probe(conn, _open(machines), _EVER)
+    await _by_probe(conn, _open(pairs), _EVER)
 
 
 def _near(instants: Collection[int]) -> tuple[int, int]:

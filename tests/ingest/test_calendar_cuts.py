@@ -140,3 +140,22 @@ def test_cuts_evenly_apart_are_those_of_the_clock(step: Step, zone: str, begin: 
         patch.setattr(calendar_cuts, "_whole_offsets", lambda *_: False)
         one_by_one = cuts(first, last, step, ZoneInfo(zone))
     assert cuts(first, last, step, ZoneInfo(zone)) == one_by_one
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Volgograd", "America/Chicago", "Pacific/Apia", "America/Sao_Paulo", "Asia/Amman"]
+)
+def test_days_kept_by_years_are_those_found_one_by_one(zone: str) -> None:
+    """Apia left out a day, in the others midnight was skipped or came twice."""
+    tz = ZoneInfo(zone)
+    begin, end = utc("2009-03-05T07:13"), utc("2021-02-03T00:00")
+    found = [begin]
+    while (following := shifted(found[-1], Step.DAY, 1, tz)) < end:
+        found.append(following)
+    assert cuts(begin, end, Step.DAY, tz) == [*found, end]
+    assert cuts(found[5], found[90], Step.DAY, tz) == found[5:91]
+
+
+def test_the_first_and_the_last_year_there_are_can_be_cut() -> None:
+    assert len(cuts(utc("0001-01-05T00:00"), utc("0001-02-05T00:00"), Step.DAY, CHICAGO)) > 30
+    assert len(cuts(utc("9999-01-05T00:00"), utc("9999-02-05T00:00"), Step.DAY, SAMARA)) > 30

@@ -26,6 +26,7 @@ from tests.ingest.point import HOUR, START, Point, Stay, hours, reading
 def long_way(stretches: list[Stretch], cuts: list[datetime], policy: Policy | None = None) -> Sequence[Amount]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "_calm", lambda *_: [])
+        patch.setattr(engine, "_narrowed", lambda stretch, _: stretch)
         return engine.consumption(stretches, cuts, policy)
 
 
@@ -145,3 +146,18 @@ def test_a_reading_the_breaks_do_not_tell_of_is_not_jumped_over() -> None:
         changed = [replace(stretch, counters=(replace(counter, boundaries=(*kept, boundary)),))]
         assert not calm_runs(changed[0].counters[0], 0, micros(cuts[-1]), [micros(cut) for cut in cuts], span(HOUR))
         assert engine.consumption(changed, cuts) == long_way(changed, cuts)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_both_ways_say_the_same_of_a_total_with_its_zones(seed: int) -> None:
+    rng = Random(seed)
+    channels = ["1.8.0", "1.8.1", "1.8.2"]
+    point = Point(registers=[spec(channel) for channel in channels])
+    for channel in channels:
+        found = messy(rng, rng.choice([5, 20, 40]), faults=rng.choice([0, 0, 0, 0.05]))
+        point.give(*(replace(one, channel=channel) for one in found))
+    cuts = hours(*cuts_over(rng, found, rng.choice([3, 10, 40])))
+    total, *zones = (point.counter(channel, cuts) for channel in channels)
+    stretches = [Stretch("m1", START, None, Decimal(1), (total,), tuple(zones))]
+    policy = Policy(gap_limit=timedelta(hours=rng.choice([3, 24, 400])), distribute=rng.random() < 0.3)
+    assert engine.consumption(stretches, cuts, policy) == long_way(stretches, cuts, policy)
