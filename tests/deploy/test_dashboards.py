@@ -86,7 +86,7 @@ def wrong(query: str, known: dict[str, set[str]]) -> list[str]:
         if name not in known:
             found.append(name)
         found += [label for label in re.findall(r"(\w+)\s*[=!]~?", matchers) if label not in labels]
-    for group in re.findall(r"\bby \(([^)]*)\)", query):
+    for group in re.findall(r"\b(?:by|on) \(([^)]*)\)", query):
         found += [label for label in re.split(r",\s*", group) if label not in labels]
     return found
 
@@ -102,6 +102,15 @@ async def test_a_metric_that_nobody_gives_would_be_noticed(known: dict[str, set[
 
 async def test_no_meter_and_no_point_is_a_label(known: dict[str, set[str]]) -> None:
     assert not {"meter", "point", "serial"} & set().union(*known.values())
+
+
+def test_what_a_substation_holds_back_is_shown_and_told_of() -> None:
+    rules = " ".join(rule["expr"] for rule in RULES)
+    shown = " ".join(query for _, query in panels())
+    for metric in ("connected", "repeated_total", "confirmed_total"):
+        assert f"amr_forward_{metric}" in rules
+        assert f"amr_forward_{metric}" in shown
+    assert "amr_spool_oldest_seconds and on (instance) amr_forward_connected" in shown
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))

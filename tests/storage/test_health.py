@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from ingest.alert_words import Message
-from ingest.alerts import Rules
+from ingest.alerts import URGENT, Condition, Rules
 from ingest.delivery import Contact, Delivery
 from ingest.errors import Unreachable
 from ingest.intake import Intake
@@ -158,6 +158,33 @@ async def test_dates_and_clocks_that_want_somebody(database: Database) -> None:
     assert keys["verification:m2"] == f"MP-m2: until {soon}"
     written = health_json(found)
     assert written["clock_drifts"] == [{"meter": "m1", "point": "MP-m1", "seconds": -95.0}]
+
+
+async def conditions_while(database: Database, role: str, state: dict[str, object]) -> list[Condition]:
+    """What people should be told of while a process says this of itself."""
+    task = await running(database, role, state)
+    found = conditions(await health(database))
+    await stopped(task)
+    return found
+
+
+@pytest.mark.parametrize(("level", "told"), [(None, None), ("filling", "spool"), ("full", "spool_full")])
+async def test_a_spool_that_fills_is_told_of(database: Database, level: str | None, told: str | None) -> None:
+    found = await conditions_while(database, "collector", {"spool": {"rows": 70_000, "level": level}})
+    wanted = [Condition("spool:box", told, told, "70000 batches wait on the disk of box")] if told else []
+    assert found == wanted
+    assert told != "spool_full" or told in URGENT
+
+
+async def test_a_certificate_that_ends_is_told_of_in_time(database: Database) -> None:
+    now = datetime.now(UTC)
+    soon, later = ((now + timedelta(days=days)).isoformat() for days in (29, 31))
+    ends = [{"file": "/etc/amr/client.pem", "until": soon}, {"file": "/etc/amr/ca.pem", "until": later}]
+    listening = {"broker": "b:8883", "connected": True, "since": "", "detail": ""}
+    (found,) = await conditions_while(database, "subscriber", listening | {"certificates": ends})
+    assert (found.key, found.level) == ("certificate:/etc/amr/client.pem", "certificate")
+    assert (found.cause, found.detail) == ("certificate_due", f"/etc/amr/client.pem ends {soon}")
+    assert await conditions_while(database, "subscriber", listening | {"certificates": ends[1:]}) == []
 
 
 class Told:
