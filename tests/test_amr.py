@@ -11,10 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import typer.main
+from typer.testing import CliRunner
 
+import amr as assembled
 from tests.conftest import open_folder
 
 AMR = [sys.executable, "-m", "amr"]
@@ -51,12 +55,23 @@ def amr(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_verb_has_help(home: dict[str, str]) -> None:
     shown = amr(home, "--help").stdout
-    verbs = re.findall(r"^│ (\w+) ", shown, re.MULTILINE)
-    assert {"demo", "serve", "collect", "migrate", "simulate", "fleet", "token", "import", "meter"} <= set(verbs)
-    for verb in verbs:
-        told = amr(home, verb, "--help")
-        assert told.returncode == 0, told.stderr
+    verbs = set(re.findall(r"^│ (\w+) ", shown, re.MULTILINE))
+    assert {"demo", "serve", "collect", "migrate", "simulate", "fleet", "token", "import", "meter"} <= verbs
+    every = list(paths(typer.main.get_command(assembled.app)))
+    assert {path[0] for path in every} == verbs
+    for path in every:
+        told = CliRunner().invoke(assembled.app, [*path, "--help"], env=home)
+        assert told.exit_code == 0, f"{path}: {told.output}"
         assert "Usage" in told.stdout
+
+
+def paths(command: Any, *before: str) -> Iterator[tuple[str, ...]]:
+    """The words that lead to each verb, through every group."""
+    for name, one in command.commands.items():
+        if hasattr(one, "commands"):
+            yield from paths(one, *before, name)
+        else:
+            yield *before, name
 
 
 def test_an_import_tells_what_became_of_every_row(home: dict[str, str], tmp_path: Path) -> None:

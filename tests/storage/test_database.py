@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ingest.errors import AmrError, Misconfigured, StoreRejected, StoreUnavailable
 from storage.database import (
@@ -101,16 +102,23 @@ async def test_an_exhausted_pool_is_unavailable(database_settings: DatabaseSetti
 
 
 async def test_sessions_are_set_up(database_settings: DatabaseSettings) -> None:
-    settings = replace(database_settings, statement_timeout=timedelta(seconds=7), application_name="amr collect")
+    assert database_settings.url
+    options = f"{conninfo_to_dict(database_settings.url).get('options') or ''} -cwork_mem=4321kB"
+    url = make_conninfo(database_settings.url, options=options)
+    seven = timedelta(seconds=7)
+    settings = replace(database_settings, url=url, statement_timeout=seven, application_name="amr collect")
     async with open_database(settings) as database, database.connection() as conn:
         shown = [
             (await (await conn.execute(f"SHOW {name}".encode())).fetchone() or [None])[0]
-            for name in ("timezone", "statement_timeout", "application_name", "idle_in_transaction_session_timeout")
+            for name in (
+                "timezone",
+                "statement_timeout",
+                "application_name",
+                "idle_in_transaction_session_timeout",
+                "work_mem",  # what the address asks for stays in force
+            )
         ]
-        schema = await (await conn.execute("SELECT current_schema()")).fetchone()
-    assert shown == ["UTC", "7s", "amr collect", "5min"]
-    assert schema
-    assert schema[0].startswith("t_")
+    assert shown == ["UTC", "7s", "amr collect", "5min", "4321kB"]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "postgresql://[::1/x", "no_such_key=1"])
