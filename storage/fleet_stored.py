@@ -31,9 +31,9 @@ _REGISTERS = (
 )
 _INSTALLED = "JOIN point p ON p.id = i.point_id JOIN meter m ON m.id = i.meter_id"
 # By a union: with OR over two tables every installation would be read.
-_TOUCHED = """WHERE i.id IN (
+_TOUCHED = """WHERE i.id = ANY(ARRAY(
     SELECT i.id FROM installation i JOIN point p ON p.id = i.point_id WHERE p.code = ANY(%(points)s)
-    UNION SELECT i.id FROM installation i JOIN meter m ON m.id = i.meter_id WHERE m.serial = ANY(%(meters)s))"""
+    UNION SELECT i.id FROM installation i JOIN meter m ON m.id = i.meter_id WHERE m.serial = ANY(%(meters)s)))"""
 _INSTALLATIONS = (
     f"SELECT i.id, p.code, m.serial, i.since, i.until, i.ct, i.vt FROM installation i {_INSTALLED}",
     _TOUCHED,

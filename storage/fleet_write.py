@@ -93,6 +93,8 @@ FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[]) AS u(c
 JOIN point p ON p.code = u.point
 """
 
+_TOGETHER = 10_000
+
 _Conn = psycopg.AsyncConnection[Any]
 
 
@@ -169,9 +171,12 @@ def _micro(values: Mapping[str, Decimal], channel: str) -> int | None:
 
 
 async def _at_once(conn: _Conn, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run a statement over all rows, handed in as one array a column."""
-    if rows:
-        await conn.execute(statement.encode(), [list(column) for column in zip(*rows, strict=True)])
+    """Run a statement over all rows, handed in as one array a column; of a region some thousands at a time, because a
+    statement may not take longer than the pool allows.
+    """
+    for n in range(0, len(rows), _TOGETHER):
+        columns = zip(*rows[n : n + _TOGETHER], strict=True)
+        await conn.execute(statement.encode(), [list(column) for column in columns])
 
 
 _Thing = TypeVar("_Thing")
