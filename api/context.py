@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
@@ -34,11 +34,9 @@ class Context:
     hub: EventHub
     knowledge: Knowledge = field(default_factory=Knowledge)
 
-    @asynccontextmanager
-    async def look(self) -> AsyncIterator[Any]:
+    def look(self) -> AbstractAsyncContextManager[Any]:
         """A connection for look-ups alone: each stands by itself, and none changes anything."""
-        async with self.database.single() as conn:
-            yield conn
+        return self.database.single()
 
     @asynccontextmanager
     async def page(self) -> AsyncIterator[Any]:
