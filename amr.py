@@ -10,10 +10,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -243,11 +244,12 @@ def run(main: Coroutine[Any, Any, None]) -> None:
             nonlocal stopped
             if not stopped:
                 stopped = True
-                _stop_anyway_in_time()
                 task.cancel()
 
+        in_time = _stop_anyway_in_time()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
+            signal.signal(number, in_time)  # heard at once, though something may hold the loop
         try:
             await main
         except asyncio.CancelledError:
@@ -258,8 +260,11 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     uvloop.run(stoppable())
 
 
-def _stop_anyway_in_time() -> None:
-    """A server that hangs must not keep us: what is not stored is on disk, at the broker, or was not answered."""
+def _stop_anyway_in_time() -> Callable[[int, FrameType | None], None]:
+    """A server that hangs must not keep us: what is not stored is on disk, at the broker, or was not answered.
+
+    Gives what is to be called at the first signal; at later ones it does nothing.
+    """
 
     def end() -> None:
         log.error("not stopped within %.0f s: something hangs, and is left to itself", STOP)
@@ -268,7 +273,12 @@ def _stop_anyway_in_time() -> None:
 
     timer = threading.Timer(STOP, end)
     timer.daemon = True
-    timer.start()
+
+    def begin(number: int, frame: FrameType | None) -> None:
+        if timer.ident is None:
+            timer.start()
+
+    return begin
 
 
 @contextlib.asynccontextmanager

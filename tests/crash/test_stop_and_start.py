@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from subprocess import PIPE
 
 import pytest
 
@@ -110,3 +113,24 @@ async def test_a_second_collector_of_the_same_name_and_folder_does_no_harm(built
     finally:
         assert await second.terminate() < STOP_WITHIN
     await more(built)
+
+
+def test_a_process_that_is_held_up_ends_all_the_same() -> None:
+    """As the API is while it is built on a busy machine: nothing of the loop hears the signal."""
+    with subprocess.Popen([sys.executable, "-c", _HELD], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "something hangs" in said
+
+
+_HELD = """
+import amr, time
+amr.STOP = 0.5
+async def hold():
+    print(flush=True)
+    time.sleep(600)
+amr.run(hold())
+"""
