@@ -13,7 +13,6 @@ from api.access import Asking, everything, see
 from api.amounts import amount_json
 from api.answers import json_answer, plain
 from api.context import Here
-from api.doorkeeper import Caller
 from api.faults import Fault
 from api.fields import Channel, Input
 from api.instants import Range
@@ -25,6 +24,7 @@ from api.schemas import StatisticsOut
 from ingest.channel import is_counter, unit_of
 from ingest.consumption import Policy, consumption
 from ingest.statistics import AsOf, Figures, Statistics
+from storage.points import Seen
 from storage.statistics import point_statistics
 from storage.stretches import stretches
 
@@ -49,18 +49,21 @@ async def get_statistics(code: str, query: Annotated[StatisticsQuery, Query()], 
 
     After a contract the figures are those of its last month.
     """
+    check_counter(query.channel)
     async with here.look() as conn:
-        policy = here.settings.policy
-        return json_answer(await statistics_of(conn, caller, code, query.channel, here.now(), policy))
+        seen = await see(conn, caller, code)
+        return json_answer(await statistics_of(conn, seen, query.channel, here.now(), here.settings.policy))
 
 
-async def statistics_of(
-    conn: Any, caller: Caller, code: str, channel: str, now: datetime, policy: Policy
-) -> dict[str, object]:
-    """The figures of one channel of a point, as far as the caller may see them."""
+def check_counter(channel: str) -> None:
+    """Raise the 422 for a channel that counts nothing."""
     if not is_counter(channel):
         raise invalid(Fault("channel", channel, "not_a_counter", known="1.8.0"))
-    seen = await see(conn, caller, code)
+
+
+async def statistics_of(conn: Any, seen: Seen, channel: str, now: datetime, policy: Policy) -> dict[str, object]:
+    """The figures of one channel of a point, as far as it may be seen."""
+    code = seen.point.code
     parts = [part for part in everything(seen) if part.since <= now]
     at = min(now, parts[-1].until - datetime.resolution)
     found = await point_statistics(conn, code, channel, now=at, policy=policy, zone=seen.point.tz)
