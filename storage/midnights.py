@@ -40,7 +40,7 @@ _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('amr midnights ' || curren
 _BEHIND = """
 SELECT s.register_id, min(s.midnights_until), max(n.taken_at)
 FROM series s JOIN newest n USING (register_id, source)
-WHERE s.register_id > %(after)s AND s.source = ANY(%(machines)s)
+WHERE s.register_id > %(after)s AND n.register_id > %(after)s AND s.source = ANY(%(machines)s)
     AND least(n.taken_at, %(until)s) >= s.midnights_until + interval '1 day'
 GROUP BY s.register_id ORDER BY s.register_id LIMIT %(most)s
 """
