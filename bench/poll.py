@@ -37,6 +37,9 @@ from storage.database import Database
 from storage.readings import PostgresStore
 
 PERIOD = timedelta(minutes=5)
+WARM = 2
+"""Rounds before it is measured how polls are stored: the first begins every series, the second comes to know them."""
+
 LIMIT = 120.0
 """Seconds after which a round that does not end is a fault."""
 
@@ -190,23 +193,23 @@ async def stored(port: int, name: str, channels: tuple[str, ...], meters: int, s
         await _make(place.database, meters, specs)
         intake, clock = Intake(PostgresStore(place.database)), Jumping()
         door = asyncio.create_task(intake.run())
-        counting, rounds = _Through(intake), 1
+        counting, rounds = _Through(intake), 0
         async with Lines(counting, lambda line: modbus_link(line, known), clock) as running:
             lines = fleet(port, connections, meters)
-            await running.update(lines)
-            await counting.until(meters)
-            await intake.drain()
             begun, cpu = time.perf_counter(), time.process_time()
-            while rounds < 3 or time.perf_counter() - begun < seconds:
+            while rounds < WARM + 2 or time.perf_counter() - begun < seconds:
                 rounds += 1
                 clock.ahead += PERIOD
                 await running.update(lines)
                 await counting.until(rounds * meters)
+                if rounds <= WARM:
+                    await intake.drain()
+                    begun, cpu = time.perf_counter(), time.process_time()
             await intake.drain()
             took, used = time.perf_counter() - begun, time.process_time() - cpu
         door.cancel()
         await asyncio.gather(door, return_exceptions=True)
-        rows, polls = await _count(place.database), (rounds - 1) * meters
+        rows, polls = await _count(place.database), (rounds - WARM) * meters
         assert rows >= rounds * meters * (len(specs) - 1), f"{rows} rows"
         record(
             Figure(

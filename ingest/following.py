@@ -92,30 +92,28 @@ class Sorting:
 
     def add_poll(self, first: int, lanes: Sequence[Track], values: Sequence[int], at: int) -> bool:
         """All readings of a poll, whose tracks are different ones, or none of them; whether they simply follow."""
-        if not _all_follow(lanes, values, at):
-            return False
-        rows, moved = self.rows, self.moved
+        for track, value in zip(lanes, values, strict=True):
+            # As in `add`, of which this is the part that concerns polls.
+            if not (
+                at > track.at
+                and track.calm
+                and at >= track.since
+                and value < track.ceiling
+                and (
+                    not track.counter
+                    or (
+                        value >= track.value
+                        and (value - track.value - track.slack) * HOUR <= track.rate * (at - track.at)
+                    )
+                )
+            ):
+                return False
+        append, moved = self.rows.append, self.moved
         for track, value in zip(lanes, values, strict=True):
             track.at, track.value = at, value
-            rows.append((track.register_id, track.source, at, value))
+            append((track.register_id, track.source, at, value))
             if not track.moved:
                 track.moved = True
                 moved.append(track)
         self.places.extend(range(first, first + len(lanes)))
         return True
-
-
-def _all_follow(lanes: Iterable[Track], values: Iterable[int], at: int) -> bool:
-    """Whether all readings of a poll simply follow their series."""
-    for track, value in zip(lanes, values, strict=True):
-        elapsed, step = at - track.at, value - track.value
-        # As in `append`, of which this is the part that concerns polls.
-        if not (
-            elapsed > 0
-            and track.calm
-            and track.since <= at
-            and (not track.counter or (step >= 0 and (step - track.slack) * HOUR <= track.rate * elapsed))
-            and value < track.ceiling
-        ):
-            return False
-    return True

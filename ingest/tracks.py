@@ -125,9 +125,11 @@ class Tracks:
                 if at <= latest and sorting.add_poll(first, lanes, readings.micros, at):
                     continue
             sorting.add(first, *self._laid_out(readings, sorting.spoiled), gateway, latest)
+        families = False
         for track in sorting.moved:
             track.moved = False
-        if any(track.family is not None for track in sorting.moved):
+            families = families or track.family is not None
+        if families:
             sorting.spoiled |= _wrong_families(sorting.moved, sorting.rows)
         if sorting.spoiled:
             return self._set_aside(sorting, pile)

@@ -21,3 +21,13 @@ async def copy_rows(
         for row in rows:
             if full := write_row(row):
                 await copy.write(full)
+
+
+_BEGINNING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_ENDING = b"\xff\xff"
+
+
+async def copy_packed(conn: psycopg.AsyncConnection[Any], statement: str, rows: Iterable[bytes]) -> None:
+    """The same of rows that are in PostgreSQL's binary format already (see its manual on COPY, "Binary Format")."""
+    async with conn.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        await copy.write(b"".join((_BEGINNING, *rows, _ENDING)))

@@ -11,9 +11,9 @@ import psycopg
 from ingest.channel import is_counter
 from ingest.judge import OUTSIDE, REACH, limits_of, troubled_steps
 from ingest.model import Register, Source
-from ingest.store import End, MovedEnd, Stale
-from storage.copying import copy_rows
-from storage.instants import TO_POSTGRES, micros_cursor
+from ingest.store import End, Stale
+from storage import appended
+from storage.instants import micros_cursor
 
 _FIND = """
 SELECT n.register_id, n.source, n.taken_at, n.value, n.calm, n.version
@@ -23,17 +23,10 @@ JOIN newest n USING (register_id, source)
 
 _LOCK = "SELECT FROM newest WHERE register_id = ANY(%s) ORDER BY register_id, source FOR UPDATE"
 
-_STAGE = """
-CREATE TEMP TABLE IF NOT EXISTS newest_stage (
-    register_id integer, source smallint, taken_at timestamptz, value bigint, version integer
-) ON COMMIT DELETE ROWS
-"""
-_COPY = "COPY newest_stage FROM STDIN (FORMAT BINARY)"
-
 # From an ordered subquery, so that writers reach for the rows in one order.
-_MOVE = """
+_MOVE = f"""
 UPDATE newest n SET taken_at = s.taken_at, value = s.value, version = n.version + 1
-FROM (SELECT * FROM newest_stage ORDER BY register_id, source) s
+FROM (SELECT * FROM {appended.STAGE} WHERE version IS NOT NULL ORDER BY register_id, source) s
 WHERE n.register_id = s.register_id AND n.source = s.source AND n.version = s.version
 """
 
@@ -82,13 +75,12 @@ async def lock(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) -> 
     await conn.execute(_LOCK, (list(registers),))
 
 
-async def move(conn: psycopg.AsyncConnection[Any], ends: Sequence[MovedEnd]) -> None:
-    """Put the ends further, each only if it still has the version it was read at; else Stale."""
-    await conn.execute(_STAGE)
-    shifted = ((register, source, at - TO_POSTGRES, value, version) for register, source, at, value, version in ends)
-    await copy_rows(conn, _COPY, ("int4", "int2", "int8", "int8", "int4"), shifted)
-    moved = await conn.execute(_MOVE)
-    if moved.rowcount != len(ends):
+async def move(conn: psycopg.AsyncConnection[Any], count: int) -> None:
+    """Put so many ends further as `appended.stage` has it, each only if it still has the version it was read at.
+
+    Stale when one has not.
+    """
+    if (await conn.execute(_MOVE.encode())).rowcount != count:
         raise Stale
 
 

@@ -16,7 +16,7 @@ from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
 from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span, Stale
-from storage import beside, ends, quarantine_write, series
+from storage import appended, beside, ends, quarantine_write, series
 from storage.cards import find_cards
 from storage.copying import copy_rows
 from storage.database import Database
@@ -180,10 +180,10 @@ class Work:
 
     async def append(self, rows: Sequence[Appended], ends_: Sequence[MovedEnd], received_at: datetime) -> None:
         # The ends first: a thorough look holds them while it inserts, so that neither waits for the other in a circle.
-        await ends.move(self._conn, ends_)
-        shifted = ((register_id, source, at - TO_POSTGRES, value) for register_id, source, at, value in rows)
-        inserted = await self._insert("stage_appended", _GOOD, shifted, received_at)
-        if inserted != len(rows):
+        await appended.stage(self._conn, rows, ends_)
+        await ends.move(self._conn, len(ends_))
+        inserted = await self._conn.execute(_INSERT.format(stage=appended.STAGE).encode(), (received_at,))
+        if inserted.rowcount != len(rows):
             raise Stale
 
     async def renew_ends(self, register_ids: Collection[int]) -> None:
