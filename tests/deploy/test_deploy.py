@@ -101,6 +101,22 @@ def test_the_kustomization_lists_every_manifest() -> None:
     assert {"kustomization.yaml", *kustomization["resources"]} == {file.name for file in MANIFESTS}
 
 
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which carries Kustomize")
+def test_kustomize_makes_the_same_of_them() -> None:
+    """No cluster is asked: the client alone builds."""
+    words = ["kubectl", "kustomize", str(DEPLOY / "kubernetes")]
+    built = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    made = list(yaml.safe_load_all(built))
+    ours = {(one["kind"], one["metadata"]["name"]) for one in manifests()}
+    (settings,) = {(one["kind"], one["metadata"]["name"]) for one in made} - ours
+    assert len(made) == len(ours) + 1
+    assert settings[0] == "ConfigMap"  # the one thing it generates, under a name of its content's
+    assert f"name: {settings[1]}\n" in built
+    for one in made:
+        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+        assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "amr"
+
+
 @pytest.mark.parametrize("container", containers(), ids=lambda one: str(one["name"]))
 def test_pods_run_commands_that_exist_and_probe_ports_they_open(container: dict[str, Any]) -> None:
     check_command(container["args"])
