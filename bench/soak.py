@@ -54,6 +54,7 @@ class Result:
     quarantined: list[tuple[str, str, int]]
     unsettled: list[str]
     crashes: int
+    starved: float
     logs: dict[str, str]
 
     @property
@@ -85,6 +86,7 @@ async def soak(
         until = datetime.now(UTC) + timedelta(seconds=WARM + seconds)
         tasks = [asyncio.create_task(sender.run(until)) for sender in senders]
         tasks.append(asyncio.create_task(person.run(until)))
+        minding = asyncio.create_task(built.watched.mind_ourselves())
         await asyncio.sleep(WARM)
         begun, memory = datetime.now(UTC), {name: part.memory() for name, part in built.parts.items()}
         deeds = Deeds(built)
@@ -92,17 +94,18 @@ async def soak(
         await deeds.run(plan(seed, seconds, size.lines, every))
         until = min(until, datetime.now(UTC))
         unsettled = await _settle(built, senders, tasks)
-        for task in watching:
+        for task in (*watching, minding):
             task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
+        await asyncio.gather(*watching, minding, return_exceptions=True)
         grown = {name: (memory[name], part.memory()) for name, part in built.parts.items()}
         stops = await _stop(built)
         found = await check(built, senders, person, deeds.done, begun, until)
         logs = {name: part.log.read_text() for name, part in built.parts.items()}
         crashes = sum(part.crashes for part in built.parts.values())
         return Result(
-            seed, deeds.done, found, person, stops, grown, await quarantined(built.database), unsettled, crashes, logs
-        )
+            seed, deeds.done, found, person, stops, grown, await quarantined(built.database), unsettled, crashes,
+            sum(b - a for a, b in built.watched.late), logs,
+        )  # fmt: skip
 
 
 async def _answering(built: House) -> None:
@@ -176,6 +179,7 @@ def show(result: Result, seconds: float) -> None:
         ("processes that ended by themselves", result.crashes, "0"),
         ("stops that took longer than 10 s", len(result.slow_stops), "0"),
         ("not settled", len(result.unsettled), "0"),
+        ("seconds in which the machine starved the meters", round(result.starved), "few"),
         ("readings that concentrators still hold", found.waiting, "0"),
     ]
     for what, count, must in rows:

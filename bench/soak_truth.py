@@ -96,7 +96,7 @@ async def check(
     async for serial, cause, since, last in _rows(house.database, _MISSED):
         missed[serial].append((since.timestamp(), last.timestamp(), cause))
     for serial, line in _lines(house).items():
-        around = Around(deeds, line, house.parts["collector"].ends)
+        around = Around(deeds, line, house.parts["collector"].ends, house.watched.late)
         _polls(found, house, serial, sorted(polled[serial]), missed[serial], around, begun, until)
     return found
 
@@ -152,11 +152,14 @@ class Values:
 class Around:
     """What was done near an instant that explains why a poll of a line came to nothing."""
 
-    def __init__(self, deeds: Sequence[Deed], line: str, ends: Sequence[datetime]) -> None:
+    def __init__(
+        self, deeds: Sequence[Deed], line: str, ends: Sequence[datetime], late: Sequence[tuple[float, float]]
+    ) -> None:
         self._ends = sorted(end.timestamp() for end in ends)
         self.spans = spans = [(deed.since.timestamp(), deed.until.timestamp(), deed.fault) for deed in deeds]
         self._stops = [(a, b) for a, b, fault in spans if fault.kind == "SIGSTOP" and fault.target == "collector"]
         self._ways = [(a, b) for a, b, fault in spans if fault.target == line or fault.kind == "meter"] + self._stops
+        self._late = late
         self._disk = [(a, b) for a, b, fault in spans if fault.kind == "disk full"]
         self._steps = [(a, b, fault.value) for a, b, fault in spans if fault.kind == "clock step"]
 
@@ -167,8 +170,10 @@ class Around:
         return first < len(self._ends) and self._ends[first] <= at + within + stopped
 
     def disturbed(self, at: float, before: float = 5.0, after: float = 3.0) -> bool:
-        """The way to the meter, the meter or the collector was."""
-        return any(a - after <= at <= b + before for a, b in self._ways)
+        """The way to the meter, the meter or the collector was; or nobody here got a turn just then."""
+        return any(a - after <= at <= b + before for a, b in self._ways) or any(
+            a - 1 <= at <= b + 1 for a, b in self._late
+        )
 
     def disk_full(self, at: float) -> bool:
         return any(a - 10 <= at <= b + 20 for a, b in self._disk)
@@ -187,7 +192,8 @@ def _polls(
     left = list(stored)
     alone = unmatched(left, answered, around.steps, CLOSE)
     for at in unmatched(left, alone, around.steps, LATE):
-        cause = _cause(missed, at - 1.0, at + 0.2)
+        steps = around.steps(at)  # what is listed has the same clock as what is stored
+        cause = next(filter(None, (_cause(missed, at + step - 1.0, at + step + 0.2) for step in steps)), None)
         if around.killed_after(at) or (around.disk_full(at) and around.killed_after(at, 60.0)):
             found.in_hand += 1  # of a poll that the full disk refused it could tell nobody any more
         elif cause is not None and cause.startswith("spool") and around.disk_full(at):

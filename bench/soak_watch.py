@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -9,6 +10,9 @@ from datetime import UTC, datetime
 
 from simulators.street import RunningStreet
 from simulators.unit import Unit
+
+LATE = 0.2
+"""Seconds by which the meters and proxies, which share one loop, may be late before it is noted."""
 
 Request = tuple[float, bytes]
 """When (UTC seconds), and the question."""
@@ -19,12 +23,22 @@ class Watched:
 
     def __init__(self) -> None:
         self.asked: dict[str, list[float]] = defaultdict(list)
+        self.late: list[tuple[float, float]] = []
+        """Stretches in which we were starved, and with us every meter and network: who gave up on one was right."""
         self._answered: dict[str, list[Request]] = defaultdict(list)
 
     def follow(self, running: RunningStreet) -> None:
         """Listen from now on."""
         for serial, unit in running.units.items():
             self._listen(serial, unit)
+
+    async def mind_ourselves(self) -> None:
+        """Note when nothing here got its turn; until cancelled."""
+        while True:
+            begun = time.time()
+            await asyncio.sleep(0.05)
+            if time.time() - begun > LATE:
+                self.late.append((begun, time.time()))
 
     def _listen(self, serial: str, unit: Unit) -> None:
         fault, answer = unit.fault, unit.answer

