@@ -10,19 +10,21 @@ from tests.docs.street import Street
 ALONE = ("first-meter.md", "cabinet.md")
 """Pages that start from nothing and tell everything."""
 
-ELSEWHERE: Mapping[tuple[str, str], str] = {
-    ("backup.md", "amr storage backup"): "tests/storage/test_backup.py",
-    ("backup.md", "AMR_DATA=/srv/amr-restored amr storage"): "tests/storage/test_backup.py",
-    ("backup.md", "pg_dump"): "tests/storage/test_backup.py",
-    ("backup.md", "createdb"): "tests/storage/test_backup.py",
-    ("backup.md", "pg_restore"): "tests/storage/test_backup.py",
-    ("backup.md", "psql"): "tests/storage/test_backup.py",
-    ("backup.md", "AMR_DATABASE_URL=postgresql:///amr_restored"): "tests/storage/test_backup.py",
-    ("backup.md", "amr storage adopt-timescale"): "tests/storage/test_adoption.py",
-    ("api.md", "npx openapi-typescript"): "tests/client/test_client.py",
-    ("api.md", "npm install openapi-fetch"): "tests/client/test_client.py",
+_OURS = ("tests/storage/test_backup.py", 'commands("With our own command")')
+_THEIRS = ("tests/storage/test_backup.py", 'commands(f"With the programs of PostgreSQL')
+ELSEWHERE: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("backup.md", "amr storage backup"): _OURS,
+    ("backup.md", "AMR_DATA=/srv/amr-restored amr storage"): _OURS,
+    ("backup.md", "pg_dump"): _THEIRS,
+    ("backup.md", "createdb"): _THEIRS,
+    ("backup.md", "pg_restore"): _THEIRS,
+    ("backup.md", "psql"): _THEIRS,
+    ("backup.md", "AMR_DATABASE_URL=postgresql:///amr_restored"): _THEIRS,
+    ("backup.md", "amr storage adopt-timescale"): ("tests/storage/test_status.py", '"adopt-timescale"'),
+    ("api.md", "npx openapi-typescript"): ("tests/client/test_client.py", '"openapi-typescript"'),
+    ("api.md", "npm install openapi-fetch"): ("tests/client/package.json", '"openapi-fetch"'),
 }
-"""Commands (by page and how they begin) that another test runs, with data to look at afterwards."""
+"""Commands (by page and how they begin) that another test runs, with data to look at: where, by which words."""
 
 NOT_RUN: Mapping[tuple[str, str], str] = {
     ("README.md", "make demo"): "it makes .venv; what it then calls, `amr demo`, is run",
