@@ -62,17 +62,15 @@ ORDER BY p.code LIMIT %(limit)s
 """
 
 _STANDING = f"""
-SELECT m.id, m.serial, m.model, {_REMOTE}, i.since, i.until, i.ct, i.vt, {_CONTACT}
+SELECT m.serial, m.model, {_REMOTE}, i.since, i.until, i.ct, i.vt, {_CONTACT},
+       r.id, r.channel, r.digits, r.decimals, r.max_rate
 FROM point p
 JOIN installation i ON i.point_id = p.id AND i.since <= %(at)s AND (i.until IS NULL OR i.until > %(at)s)
 JOIN meter m ON m.id = i.meter_id
 LEFT JOIN {CONTACT} c ON true
+LEFT JOIN register r ON r.meter_id = m.id
 WHERE p.code = %(point)s
-"""
-
-_REGISTERS = """
-SELECT id, channel, digits, decimals, max_rate FROM register WHERE meter_id = %s
-ORDER BY string_to_array(channel, '.')::int[]
+ORDER BY string_to_array(r.channel, '.')::int[]
 """
 
 _CHANNELS = """
@@ -166,13 +164,13 @@ async def page(
 
 async def standing(conn: psycopg.AsyncConnection[Any], code: str, at: datetime) -> Standing | None:
     """What stood at the point at an instant, None for no meter."""
-    row = await (await conn.execute(_STANDING, {"point": code, "at": at})).fetchone()
-    if row is None:
+    rows = await (await conn.execute(_STANDING, {"point": code, "at": at})).fetchall()
+    if not rows:
         return None
-    meter_id, serial, model, remote, since, until, ct, vt = row[:8]
-    rows = await (await conn.execute(_REGISTERS, (meter_id,))).fetchall()
-    registers = tuple(Register(number, serial, *facts) for number, *facts in rows)
-    return Standing(serial, model, remote, since, until, ct, vt, registers, _contact(row[8:]))
+    serial, model, remote, since, until, ct, vt = rows[0][:7]
+    found = [row[-5:] for row in rows]
+    registers = tuple(Register(number, serial, *facts) for number, *facts in found if number is not None)
+    return Standing(serial, model, bool(remote), since, until, ct, vt, registers, _contact(rows[0][7:-5]))
 
 
 async def channels(conn: psycopg.AsyncConnection[Any], code: str, since: datetime, until: datetime) -> list[str]:
