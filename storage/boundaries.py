@@ -45,12 +45,12 @@ FROM (SELECT n, register_id, source, {_MICROS.format("at")} AS at, {_MICROS.form
 LEFT JOIN LATERAL (
     SELECT taken_at, value, quality FROM reading
     WHERE register_id = a.register_id AND source = a.source AND taken_at <= a.at AND taken_at >= a.low
-      AND taken_at >= %(first)s AND taken_at <= %(last)s
+      AND taken_at >= %(first)s AND taken_at <= %(latest)s
       AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) b ON true
 LEFT JOIN LATERAL (
     SELECT taken_at, value, quality FROM reading
     WHERE register_id = a.register_id AND source = a.source AND taken_at >= a.at AND taken_at <= a.high
-      AND taken_at >= %(first)s AND taken_at <= %(last)s
+      AND taken_at >= %(earliest)s AND taken_at <= %(last)s
       AND quality <> 2 ORDER BY taken_at LIMIT 1) x ON true
 """
 
@@ -284,6 +284,8 @@ async def _by_probe(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], 
             "low": [pair.ask.low for pair in pairs],
             "high": [pair.ask.high for pair in pairs],
             "first": instant(bounds[0]),
+            "earliest": instant(min(pair.at for pair in pairs)),
+            "latest": instant(max(pair.at for pair in pairs)),
             "last": instant(bounds[1]),
         },
     )
