@@ -2,7 +2,8 @@
 
 The energies are those of the shipped households: every register mixes the two in its own proportion and shows whole
 steps of 0.01 kWh. An hour is split over its halves unevenly, because real half-hours are not pairs of equals. Polls
-come up to a minute after the full half-hour, each meter at a moment of its own, give or take two seconds.
+come up to a minute after the full half-hour, each meter at a moment of its own, give or take two seconds, and are
+stored within ten seconds of it, in the form that ingest gives them (`storage.stored`).
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ FROM register r JOIN meter m ON m.id = r.meter_id WHERE m.model = 'bench' ORDER 
 
 # LATERAL with OFFSET keeps the instants outside: rows go in by time, as batches would bring them.
 INSERT = """
-INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
+INSERT INTO stored_reading (register_id, source, taken_at, value, quality, reasons, step, delay)
 SELECT r.id, 2,
        s.at + (mod(r.meter_id * 7919, 60)) * interval '1 second'
             + (hashint4(s.n * 1009 + r.meter_id) & 2097151) * interval '1 microsecond',
-       s.at + interval '1 minute', (r.start + (s.a * r.a + s.b * r.b) / 1000) / 10000 * 10000, 0, 0
+       (r.start + (s.a * r.a + s.b * r.b) / 1000) / 10000 * 10, 0, 0, 1000, 0
 FROM (SELECT * FROM bench_shape WHERE n >= %(first)s AND n < %(last)s ORDER BY n OFFSET 0) s
 CROSS JOIN LATERAL (SELECT * FROM bench_register WHERE s.n IS NOT NULL OFFSET 0) r
 """
@@ -67,7 +68,7 @@ class Loaded:
 
 
 async def load_years(database: Database, years: float, within: timedelta) -> Loaded:
-    """Fill `reading` with the half-hours of every bench register up to END, as far as `within` suffices.
+    """Fill the history with the half-hours of every bench register up to END, as far as `within` suffices.
 
     What an earlier run left there (`keep`) is taken as it is.
     """
@@ -96,7 +97,7 @@ async def load_years(database: Database, years: float, within: timedelta) -> Loa
 async def _beside(database: Database, loaded: Loaded) -> None:
     """The ends of the series and that they exist, as ingest would have written them, and fresh statistics."""
     async with database.own_connection() as conn:
-        await conn.execute("ANALYZE reading")
+        await conn.execute("ANALYZE stored_reading")
         await conn.execute(_SERIES, {"begin": loaded.begin})
         registers = [
             row[0] for row in await (await conn.execute("SELECT id FROM bench_register ORDER BY id")).fetchall()

@@ -92,7 +92,7 @@ async def _kind(database: Database) -> str:
     async with database.connection() as conn:
         version = await (await conn.execute("SHOW server_version")).fetchone()
         found = await timescale.extension(conn)
-        hypertable = await timescale.chunks(conn, "reading") is not None
+        hypertable = await timescale.chunks(conn, "stored_reading") is not None
     assert version
     server = f"PostgreSQL {version[0].split()[0]}"
     if found is None or not hypertable:

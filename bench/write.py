@@ -35,12 +35,13 @@ FLEET = (
     "INSERT INTO register (meter_id, channel, digits, decimals, max_rate) SELECT id, '1.8.0', 8, 3, 100 FROM meter",
 )
 _BARE = (
-    "CREATE TABLE bare (LIKE reading INCLUDING ALL)",
+    "CREATE TABLE bare (LIKE stored_reading INCLUDING ALL)",
     "CREATE TEMP TABLE bare_stage (register_id integer, source smallint, taken_at timestamptz, value bigint)",
 )
 _COPY = "COPY bare_stage FROM STDIN (FORMAT BINARY)"
 _INSERT = """
-INSERT INTO bare SELECT register_id, source, taken_at, now(), value, 0, 0 FROM bare_stage
+INSERT INTO bare (register_id, source, taken_at, received_at, value, quality, reasons)
+SELECT register_id, source, taken_at, now(), value, 0, 0 FROM bare_stage
 ORDER BY register_id, source, taken_at ON CONFLICT DO NOTHING
 """
 

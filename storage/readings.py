@@ -16,7 +16,7 @@ from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
 from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span, Stale
-from storage import appended, beside, ends, quarantine_write, series
+from storage import appended, beside, ends, quarantine_write, series, stored
 from storage.cards import find_cards
 from storage.copying import copy_rows
 from storage.database import Database
@@ -74,11 +74,12 @@ _GOOD = "register_id, source, taken_at, value"
 _JUDGED = f"{_GOOD}, quality, reasons"
 _STAGE_TYPES = ("int4", "int2", "int8", "int8", "int2", "int2")  # a timestamptz is an int8 on the wire
 
-# Ordered by the key: writers never wait for each other in a circle, and pages are touched once.
-_INSERT = """
-INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
-SELECT register_id, source, taken_at, %s, value, quality, reasons FROM {stage}
-ORDER BY register_id, source, taken_at
+# Ordered by the key: writers never wait for each other in a circle, and pages are touched once. OFFSET keeps what is
+# computed out of what is sorted.
+_INSERT = f"""
+INSERT INTO stored_reading ({stored.COLUMNS})
+SELECT register_id, source, taken_at, {stored.LATE}, {stored.STEPS}, quality, reasons, {stored.STEP}, {stored.DELAY}
+FROM (SELECT * FROM {{stage}} ORDER BY register_id, source, taken_at OFFSET 0) ordered
 ON CONFLICT DO NOTHING
 """
 
@@ -101,7 +102,7 @@ _CONSTANTS = """r.register_id = ANY(%(registers)s) AND r.source = ANY(%(sources)
     AND r.taken_at >= %(first)s AND r.taken_at <= %(last)s"""
 
 _REJUDGE = f"""
-UPDATE reading r SET quality = c.quality, reasons = c.reasons
+UPDATE stored_reading r SET quality = c.quality, reasons = c.reasons
 FROM ({_CHANGED}) c
 WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at AND {_CONSTANTS}
 """
@@ -116,8 +117,9 @@ LEFT JOIN entry e USING (register_id, source, taken_at)
 """
 
 _SUPERSEDE = f"""
-UPDATE reading r SET value = c.value, quality = c.quality, reasons = c.reasons, received_at = %(received_at)s
-FROM ({_CHANGED}) c
+UPDATE stored_reading r SET value = c.steps, step = c.step, quality = c.quality, reasons = c.reasons,
+    received_at = %(received_at)s, delay = NULL
+FROM (SELECT *, {stored.STEPS} AS steps, {stored.STEP} AS step FROM ({_CHANGED}) changed) c
 WHERE r.register_id = c.register_id AND r.source = c.source AND r.taken_at = c.taken_at AND {_CONSTANTS}
 """
 
@@ -182,7 +184,7 @@ class Work:
         # The ends first: a thorough look holds them while it inserts, so that neither waits for the other in a circle.
         await appended.stage(self._conn, rows, ends_)
         await ends.move(self._conn, len(ends_))
-        inserted = await self._conn.execute(_INSERT.format(stage=appended.STAGE).encode(), (received_at,))
+        inserted = await self._conn.execute(_INSERT.format(stage=appended.STAGE).encode(), stored.came(received_at))
         if inserted.rowcount != len(rows):
             raise Stale
 
@@ -288,7 +290,7 @@ class Work:
         await self._conn.execute(_STAGE.format(stage=stage).encode())
         types = _STAGE_TYPES[: columns.count(",") + 1]
         await copy_rows(self._conn, _COPY.format(stage=stage, columns=columns), types, rows)
-        return (await self._conn.execute(_INSERT.format(stage=stage).encode(), (received_at,))).rowcount
+        return (await self._conn.execute(_INSERT.format(stage=stage).encode(), stored.came(received_at))).rowcount
 
     async def _note_people(self, changes: Sequence[Change], received_at: datetime) -> None:
         """Keep who stands behind typed-in readings, and that the register has such."""

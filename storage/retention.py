@@ -75,7 +75,7 @@ WITH spans AS MATERIALIZED (
 
 _THIN = f"""
 {_MARKED}
-DELETE FROM reading r USING marked m
+DELETE FROM stored_reading r USING marked m
 WHERE NOT m.kept AND r.register_id = m.register_id AND r.source = m.source AND r.taken_at = m.taken_at
     AND r.taken_at >= %(begin)s AND r.taken_at < %(end)s
 """
@@ -85,15 +85,15 @@ DELETE FROM interval_reading
 WHERE register_id = ANY(%(registers)s) AND source = ANY(%(sources)s) AND start >= %(begin)s AND start < %(end)s
 """
 
-_SET_ASIDE = "CREATE TEMP TABLE reading_kept (LIKE reading) ON COMMIT DROP"
+_SET_ASIDE = "CREATE TEMP TABLE reading_kept (LIKE stored_reading) ON COMMIT DROP"
 _KEEP = f"""
 {_MARKED}
 INSERT INTO reading_kept
-SELECT r.* FROM marked m JOIN reading r ON r.register_id = m.register_id AND r.source = m.source
+SELECT r.* FROM marked m JOIN stored_reading r ON r.register_id = m.register_id AND r.source = m.source
     AND r.taken_at = m.taken_at AND r.taken_at >= %(begin)s AND r.taken_at < %(end)s
 WHERE m.kept
 """
-_PUT_BACK = "INSERT INTO reading SELECT * FROM reading_kept ORDER BY register_id, source, taken_at"
+_PUT_BACK = "INSERT INTO stored_reading SELECT * FROM reading_kept ORDER BY register_id, source, taken_at"
 
 _REMEMBER = """
 INSERT INTO retention AS r (thinned_until, ran_at, removed) VALUES (%(until)s, now(), %(removed)s)
@@ -147,7 +147,7 @@ async def _retain(conn: psycopg.AsyncConnection[Any], cutoff: datetime) -> Retai
     registers = [row[0] for row in await (await conn.execute("SELECT id FROM register ORDER BY id")).fetchall()]
     groups = [registers[n : n + GROUP] for n in range(0, len(registers), GROUP)]
     begin = await _thinned_until(conn)
-    chunks, profiles = [await timescale.chunks(conn, table) for table in ("reading", "interval_reading")]
+    chunks, profiles = [await timescale.chunks(conn, table) for table in ("stored_reading", "interval_reading")]
     if begin == _NEVER and (chunks is None or profiles is None):
         oldest = await (await conn.execute(_OLDEST, {"sources": _SOURCES})).fetchone()
         begin = oldest[0] if oldest and oldest[0] else cutoff
@@ -207,7 +207,7 @@ async def _replace_chunk(
         before = await _count(conn, chunk)
         await conn.execute(_SET_ASIDE)
         kept = sum([(await conn.execute(_KEEP, _asked(group, chunk.begin, chunk.end))).rowcount for group in groups])
-        await timescale.drop_chunk(conn, "reading", chunk)
+        await timescale.drop_chunk(conn, "stored_reading", chunk)
         await conn.execute(_PUT_BACK)
         await _remember(conn, chunk.end)
     return before - kept

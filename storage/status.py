@@ -18,7 +18,8 @@ _SMALL = 256 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """One history table. `rows` is the planner's estimate unless it was counted; sizes are bytes with indexes.
+    """One history table, by the name it is read by. `rows` is the planner's estimate unless it was counted; sizes are
+    bytes with indexes.
 
     `chunks` is None for a plain table. `compressed_rows` lie in the columnstore, in `compressed_size` bytes.
     """
@@ -67,16 +68,17 @@ async def storage_status(conn: psycopg.AsyncConnection[Any], *, exact: bool = Fa
     return StorageStatus(row[0], row[1], await timescale.extension(conn), tuple(tables), *thinned)
 
 
-async def _table(conn: psycopg.AsyncConnection[Any], name: str, *, exact: bool) -> TableStatus:
-    sizes = await timescale.sizes(conn, name)
+async def _table(conn: psycopg.AsyncConnection[Any], table: str, *, exact: bool) -> TableStatus:
+    sizes = await timescale.sizes(conn, table)
+    name = table.removeprefix("stored_")
     if sizes is None:
-        row = await (await conn.execute(_PLAIN, (name,))).fetchone()
+        row = await (await conn.execute(_PLAIN, (table,))).fetchone()
         assert row
         found = TableStatus(name, *row)
     else:
         found = TableStatus(name, *sizes)
     if exact or found.size < _SMALL:
-        row = await (await conn.execute(f"SELECT count(*) FROM {name}".encode())).fetchone()
+        row = await (await conn.execute(f"SELECT count(*) FROM {table}".encode())).fetchone()
         assert row
         found = replace(found, rows=row[0])
     return found

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-HISTORY = {"reading": "taken_at", "interval_reading": "start", "midnight": "cut"}
+HISTORY = {"stored_reading": "taken_at", "interval_reading": "start", "midnight": "cut"}
 """The tables that grow with time, and the column that says when."""
 
 SESSION = "timescaledb.max_tuples_decompressed_per_dml_transaction=0"

@@ -6,7 +6,7 @@ from storage.database import Database
 from storage.timescale import chunks
 
 
-async def compress(database: Database, table: str = "reading") -> int:
+async def compress(database: Database, table: str = "stored_reading") -> int:
     """Put every chunk of a table into the columnstore; gives their number, 0 for a plain table."""
     async with database.own_connection() as conn:
         found = await chunks(conn, table) or []

@@ -120,7 +120,7 @@ async def read(
     """Store one reading as judged."""
     async with database.connection() as conn:
         await conn.execute(
-            "INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons) "
+            "INSERT INTO stored_reading (register_id, source, taken_at, received_at, value, quality, reasons) "
             "SELECT r.id, %s, %s, now(), %s, %s, 0 FROM register r JOIN meter m ON m.id = r.meter_id "
             "WHERE m.serial = %s AND r.channel = %s",
             (int(source), taken_at, to_micro(Decimal(value)), int(quality), meter, channel),

@@ -135,7 +135,7 @@ async def test_what_was_not_committed_moved_nothing(database: Database, monkeypa
     await intake.accept(batch((0, "100"), (1, "101")))
     await intake.accept(batch((2, "102")))
     async with database.connection() as conn:
-        await conn.execute("ALTER TABLE reading ADD CONSTRAINT no CHECK (value <> 105000000)")
+        await conn.execute("ALTER TABLE stored_reading ADD CONSTRAINT no CHECK (value * step <> 105000000)")
     with pytest.raises(StoreRejected):
         await intake.accept(batch((3, "105")))
     outcome = await intake.accept(batch((3, "104")))

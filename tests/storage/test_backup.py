@@ -123,7 +123,7 @@ async def test_a_backup_comes_back_row_by_row_and_the_service_goes_on(server_dsn
             await lived_in(database)
             said = await backup.backup(database, file)
             before, shape = await everything(database), await laid_out(database)
-        assert len(before["reading"]) == 3 * HOURS + 2
+        assert len(before["stored_reading"]) == 3 * HOURS + 2
         assert before["quarantine"]
         assert before["midnight"]
         assert (file.stat().st_mode & 0o777, "PostgreSQL" in said[0]) == (0o600, True)
@@ -150,9 +150,9 @@ async def test_an_embedded_database_moves_to_a_server(server_dsn: str, data: Pat
         assert await restore(database, file, StoragePolicy(timescale=False)) == [f"restored {file}"]
         assert await everything(database) == before
         await migrate(database)
-        assert (await everything(database))["reading"] == before["reading"]
+        assert (await everything(database))["stored_reading"] == before["stored_reading"]
         async with database.connection() as conn:
-            chunks = await timescale.chunks(conn, "reading")
+            chunks = await timescale.chunks(conn, "stored_reading")
             assert (chunks is None) is (await timescale.extension(conn) is None)
 
 

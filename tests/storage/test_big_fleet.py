@@ -73,7 +73,7 @@ INSERT INTO installation_reading (installation_id, register_id, opening)
 INSERT INTO contract (consumer, point_id, since)
     SELECT CASE WHEN id > {SIZE // 2} THEN 'housing' ELSE 'c' || id END, id, '2020-01-01Z' FROM point;
 INSERT INTO last_contact (meter_id, tried_at, answered_at) SELECT id, now(), now() FROM meter WHERE gateway IS NULL;
-INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
+INSERT INTO stored_reading (register_id, source, taken_at, received_at, value, quality, reasons)
     SELECT id, s, now() - n * interval '1 day', now(), 5000000, 0, 0
     FROM register, generate_series(0, 3) n, unnest(ARRAY[2, 5]) s;
 INSERT INTO newest (register_id, source, taken_at, value, calm) SELECT id, 2, now(), 5000000, true FROM register;

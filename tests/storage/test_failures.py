@@ -41,15 +41,15 @@ BEGIN
     IF nextval('tries') <= 3 THEN RAISE SQLSTATE '{state}'; END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER fail AFTER INSERT ON reading FOR EACH STATEMENT EXECUTE FUNCTION fail_at_first();
+CREATE TRIGGER fail AFTER INSERT ON stored_reading FOR EACH STATEMENT EXECUTE FUNCTION fail_at_first();
 """
 _REFUSE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.value = 133000000 THEN RAISE SQLSTATE '22003'; END IF;
+    IF NEW.value * NEW.step = 133000000 THEN RAISE SQLSTATE '22003'; END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER refuse BEFORE INSERT ON reading FOR EACH ROW EXECUTE FUNCTION refuse();
+CREATE TRIGGER refuse BEFORE INSERT ON stored_reading FOR EACH ROW EXECUTE FUNCTION refuse();
 """
 
 
@@ -113,7 +113,7 @@ async def test_a_row_the_database_refuses_goes_to_quarantine_alone(database: Dat
     assert (origin, reason, meter, channel) == ("test", "unstorable", "m1", "1.8.0")
     assert b"value=133" in raw
     assert "[22003]" in detail
-    await execute(database, "DROP TRIGGER refuse ON reading")
+    await execute(database, "DROP TRIGGER refuse ON stored_reading")
     assert (await intake.accept(Delivery("again", [reading(33, 133)]))).counts() == {Fate.STORED: 1}
 
 

@@ -26,7 +26,7 @@ INSERT INTO register (meter_id, channel, decimals) SELECT id, unnest(ARRAY['1.8.
 INSERT INTO installation (point_id, meter_id, since) SELECT p.id, m.id, '2023-01-01Z' FROM point p, meter m;
 """
 _HISTORY = """
-INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
+INSERT INTO stored_reading (register_id, source, taken_at, received_at, value, quality, reasons)
 SELECT r.id, 2, timestamptz '2023-01-01Z' + n * interval '30 minutes', now(), n * 1000, 0, 0
 FROM register r, generate_series(1, %s) n
 """
@@ -37,7 +37,7 @@ FROM register, generate_series(1, %s) n
 """
 _READ = """
 SELECT coalesce(sum(seq_tup_read), 0), coalesce(sum(idx_tup_fetch), 0)
-FROM pg_stat_xact_user_tables WHERE schemaname = current_schema() AND relname IN ('reading', 'interval_reading')
+FROM pg_stat_xact_user_tables WHERE schemaname = current_schema() AND relname IN ('stored_reading', 'interval_reading')
 """
 
 
@@ -49,7 +49,7 @@ async def long_history(database: Database) -> Database:
         await conn.execute(_HISTORY, (ROWS,))
         await conn.execute(_PROFILE, (ROWS,))
     async with database.own_connection() as conn:
-        await conn.execute("ANALYZE reading, interval_reading")
+        await conn.execute("ANALYZE stored_reading, interval_reading")
     return database
 
 

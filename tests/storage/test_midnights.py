@@ -226,7 +226,7 @@ async def test_the_memory_is_forgotten_and_found_again_in_the_columnstore(hypert
     await put(hypertables, *polled(0, 8))
     await remember(hypertables, NOW)
     assert await compress(hypertables, "midnight") == 1
-    assert await compress(hypertables, "reading") >= 1
+    assert await compress(hypertables, "stored_reading") >= 1
     await put(hypertables, Reading("m1", "1.8.0", midnight(4) + timedelta(seconds=5), Decimal("196.002")))
     assert midnight(4) not in await kept(hypertables)
     await check(hypertables)

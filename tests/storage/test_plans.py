@@ -36,7 +36,7 @@ _FILL = (
     "INSERT INTO meter (serial, model) SELECT 'm' || n, 'x' FROM generate_series(1, %(points)s) n",
     "INSERT INTO register (meter_id, channel, decimals) SELECT id, unnest(ARRAY['1.8.1', '1.8.2']), 3 FROM meter",
     "INSERT INTO installation (point_id, meter_id, since) SELECT p.id, p.id, '2024-01-01Z' FROM point p",
-    """INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)
+    """INSERT INTO stored_reading (register_id, source, taken_at, received_at, value, quality, reasons)
     SELECT r.id, 2, %(start)s + n * interval '1 hour' + interval '7 seconds', %(start)s, n * 1000, 0, 0
     FROM generate_series(0, %(days)s * 24) n, register r""",
     "INSERT INTO series (register_id, source, midnights_until) SELECT id, 2, %(start)s FROM register",
@@ -64,7 +64,7 @@ def page(conn: psycopg.AsyncConnection[Any]) -> Awaitable[object]:
 
 YEAR = (START + timedelta(days=20), START + timedelta(days=385))
 OFF = timedelta(minutes=90)
-READING, MIDNIGHT = frozenset({"reading"}), frozenset({"midnight"})
+READING, MIDNIGHT = frozenset({"stored_reading"}), frozenset({"midnight"})
 
 READS = {
     "latest of one point": Read(lambda conn: history.latest(conn, "p7", until=END), READING),
@@ -139,7 +139,8 @@ async def explained(
 
 
 def _tables(statement: str) -> set[str]:
-    return {table for table in HISTORY if re.search(rf"FROM {table}\b", statement)}
+    """Tables of the history that a statement names, `reading` being a view of one."""
+    return {table for table in HISTORY if re.search(rf"FROM {table.removeprefix('stored_')}\b", statement)}
 
 
 def _numbered(query: str, names: list[str]) -> str:

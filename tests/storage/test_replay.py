@@ -248,12 +248,12 @@ async def test_a_piece_the_store_refuses_stays_alone(database: Database) -> None
         await push(database, message(one("m1", hour, str(hour))))
     await install(database, "m1", [TOTAL], gateway="gw-1")
     async with database.connection() as conn:
-        await conn.execute("ALTER TABLE reading ADD CONSTRAINT not_two CHECK (value <> 2000000)")
+        await conn.execute("ALTER TABLE stored_reading ADD CONSTRAINT not_two CHECK (value * step <> 2000000)")
     said = await bring(database)
     assert (said.tried, said.left, said.stay) == (4, 3, {"unstorable": 1})
     assert [row[0] for row in await lying(database)] == ["unstorable"]
     async with database.connection() as conn:
-        await conn.execute("ALTER TABLE reading DROP CONSTRAINT not_two")
+        await conn.execute("ALTER TABLE stored_reading DROP CONSTRAINT not_two")
     assert (await bring(database)).left == 1
     assert [row[2] for row in await stored(database)] == [0, 1, 2, 3]
 

@@ -35,7 +35,7 @@ async def opened_as(settings: DatabaseSettings, role: str) -> AsyncIterator[Data
     ("role", "statement"),
     [
         (API, "CREATE TABLE mine (n int)"),
-        (API, "DROP TABLE reading"),
+        (API, "DROP TABLE stored_reading"),
         (API, "UPDATE audit SET actor = 'somebody else'"),
         (API, "DELETE FROM audit"),
         (API, "INSERT INTO token (name, digest, role) VALUES ('mine', '1', 'admin')"),
@@ -47,8 +47,8 @@ async def opened_as(settings: DatabaseSettings, role: str) -> AsyncIterator[Data
         (COLLECTOR, "UPDATE meter SET gateway = 'mine'"),
         (COLLECTOR, "INSERT INTO point (code, zone) VALUES ('mine', 'UTC')"),
         (COLLECTOR, "DELETE FROM installation"),
-        (COLLECTOR, "TRUNCATE reading"),
-        (COLLECTOR, "ALTER TABLE reading ADD COLUMN mine int"),
+        (COLLECTOR, "TRUNCATE stored_reading"),
+        (COLLECTOR, "ALTER TABLE stored_reading ADD COLUMN mine int"),
     ],
 )
 async def test_what_a_role_may_not_do(
@@ -90,7 +90,7 @@ async def test_every_table_there_is_has_an_answer_for_both(database: Database) -
         ).fetchall()
     closed = {row[0] for row in rows}
     assert {"token", "contract", "audit", "photo", "point", "meter", "migration"} <= closed
-    assert not closed & {"reading", "newest", "quarantine", "last_contact", "process", "missed_poll", "gap"}
+    assert not closed & {"stored_reading", "newest", "quarantine", "last_contact", "process", "missed_poll", "gap"}
 
 
 async def test_a_user_who_may_not_make_roles_migrates_all_the_same(

@@ -18,7 +18,7 @@ from storage.timescale import Extension
 from tests.storage.columnstore import compress
 
 FILL = """
-INSERT INTO reading SELECT r, 2, '2026-01-01'::timestamptz + h * interval '1 hour', now(), h * 1000000, 0, 0
+INSERT INTO stored_reading SELECT r, 2, '2026-01-01'::timestamptz + h * interval '1 hour', now(), h * 1000000, 0, 0
 FROM generate_series(1, 20) r, generate_series(0, 999) h
 """
 
@@ -32,7 +32,7 @@ class Settings:
 async def fill(database: Database) -> None:
     async with database.own_connection() as conn:
         await conn.execute(FILL)
-        await conn.execute("ANALYZE reading")
+        await conn.execute("ANALYZE stored_reading")
 
 
 async def table(database: Database) -> TableStatus:
@@ -97,7 +97,7 @@ async def test_the_verbs(database_settings: DatabaseSettings) -> None:
         async with database.connection() as conn:
             timescale = (await storage_status(conn)).timescale is not None
     adopted = await asyncio.to_thread(run, database_settings, "adopt-timescale")
-    assert ("reading is a hypertable" if timescale else "the server has no TimescaleDB") in adopted
+    assert ("stored_reading is a hypertable" if timescale else "the server has no TimescaleDB") in adopted
     status = await asyncio.to_thread(run, database_settings, "status", "--exact")
     assert "reading" in status
     assert "20000" in status

@@ -105,7 +105,7 @@ async def polled(database: Database, serial: str, minutes: int) -> None:
     await install(database, serial, [spec()], point=POINT if serial == "m1" else f"MP-{serial}")
     await execute(
         database,
-        "INSERT INTO reading (register_id, source, taken_at, received_at, value, quality, reasons)"
+        "INSERT INTO stored_reading (register_id, source, taken_at, received_at, value, quality, reasons)"
         " SELECT r.id, 2, t, t, (extract(epoch FROM t - '2024-01-01+00')::bigint) * 100, 0, 0"
         " FROM register r JOIN meter m ON m.id = r.meter_id,"
         " generate_series('2024-01-01 00:00+00'::timestamptz, '2025-12-31 23:59+00', %s * interval '1 minute') AS t"
@@ -119,7 +119,7 @@ async def test_a_year_travels_in_a_few_hundred_rows_whatever_the_polling_rate(
 ) -> None:
     await polled(database, "m1", 30)
     await polled(database, "m2", 1)
-    await execute(database, "ANALYZE reading")
+    await execute(database, "ANALYZE stored_reading")
     travelled: list[int] = []
 
     async with database.connection() as conn:

@@ -76,30 +76,31 @@ async def test_a_migration_states_chunks_columnstore_and_policy(hypertables: Dat
     ) == [
         ("interval_reading", timedelta(days=30), "start"),
         ("midnight", timedelta(days=90), "cut"),
-        ("reading", timedelta(days=30), "taken_at"),
+        ("stored_reading", timedelta(days=30), "taken_at"),
     ]
     assert await rows(
         hypertables,
         "SELECT hypertable::text, segmentby, orderby FROM timescaledb_information.hypertable_columnstore_settings"
-        " WHERE hypertable IN ('reading'::regclass, 'interval_reading'::regclass, 'midnight'::regclass) ORDER BY 1",
+        " WHERE hypertable IN ('stored_reading'::regclass, 'interval_reading'::regclass, 'midnight'::regclass)"
+        " ORDER BY 1",
     ) == [
         ("interval_reading", "register_id,source", "start"),
         ("midnight", "register_id,source", "cut"),
-        ("reading", "register_id,source", "taken_at"),
+        ("stored_reading", "register_id,source", "taken_at"),
     ]
     assert await rows(
         hypertables,
         "SELECT hypertable_name, config->>'compress_after' FROM timescaledb_information.jobs"
         " WHERE hypertable_schema = current_schema() ORDER BY 1",
-    ) == [(table, "45 days") for table in ("interval_reading", "midnight", "reading")]
+    ) == [(table, "45 days") for table in ("interval_reading", "midnight", "stored_reading")]
 
 
 async def test_a_second_migration_changes_nothing_and_a_new_policy_only_what_differs(hypertables: Database) -> None:
     assert await adapt(hypertables, StoragePolicy()) == []
     said = await adapt(hypertables, StoragePolicy(compress_after=timedelta(days=10), chunk=timedelta(days=7)))
     assert said == [
-        "new chunks of reading cover 7 days",
-        "reading is compressed after 10 days",
+        "new chunks of stored_reading cover 7 days",
+        "stored_reading is compressed after 10 days",
         "new chunks of interval_reading cover 7 days",
         "interval_reading is compressed after 10 days",
         "new chunks of midnight cover 21 days",
@@ -114,11 +115,11 @@ async def test_a_plain_database_moves_with_everything_in_it(
         await fill(database, 3, 24 * 70)
         before = await history(database)
         async with database.connection() as conn:
-            assert await chunks(conn, "reading") is None
+            assert await chunks(conn, "stored_reading") is None
         await migrate(database)
         assert await history(database) == before
         async with database.connection() as conn:
-            assert len(await chunks(conn, "reading") or ()) >= 3
+            assert len(await chunks(conn, "stored_reading") or ()) >= 3
         await fill(database, 3, 24, first=24 * 70)
         assert await compress(database) >= 3
         assert len(await history(database)) == len(before) + 3 * 24
@@ -148,8 +149,8 @@ async def test_a_large_table_waits_to_be_told(found: Extension, database_setting
         said = await adapt(database, StoragePolicy(), largest=8192)
         assert "amr storage adopt-timescale" in said[0]
         async with database.connection() as conn:
-            assert await chunks(conn, "reading") is None
-        assert "reading is a hypertable with chunks of 30 days" in await adapt(database, StoragePolicy())
+            assert await chunks(conn, "stored_reading") is None
+        assert "stored_reading is a hypertable with chunks of 30 days" in await adapt(database, StoragePolicy())
 
 
 async def test_an_apache_build_has_chunks_only_and_that_is_said(
@@ -163,7 +164,7 @@ async def test_an_apache_build_has_chunks_only_and_that_is_said(
             database,
             "SELECT hypertable_name, compression_enabled FROM timescaledb_information.hypertables"
             " WHERE hypertable_schema = current_schema() ORDER BY 1",
-        ) == [("interval_reading", False), ("midnight", False), ("reading", False)]
+        ) == [("interval_reading", False), ("midnight", False), ("stored_reading", False)]
 
 
 async def test_late_rows_in_compressed_chunks_are_stored_repeated_and_refused_as_ever(hypertables: Database) -> None:
@@ -189,7 +190,7 @@ async def many_compressed(database: Database, registers: int) -> None:
             "INSERT INTO register (meter_id, channel, digits, decimals) SELECT id, '1.8.0', 6, 3 FROM meter"
         )
         await conn.execute(
-            "INSERT INTO reading SELECT r.id, 2, %(start)s::timestamptz + h * interval '1 hour', %(start)s,"
+            "INSERT INTO stored_reading SELECT r.id, 2, %(start)s::timestamptz + h * interval '1 hour', %(start)s,"
             " h * 1000000, 0, 0 FROM register r, generate_series(0, 959, 2) h",
             {"start": START},
         )
@@ -224,10 +225,10 @@ async def test_a_chunk_is_dropped_by_its_bounds(hypertables: Database) -> None:
     await install(hypertables, "r0", [TOTAL])
     await fill(hypertables, 1, 24 * 70)
     async with hypertables.connection() as conn:
-        before = await chunks(conn, "reading") or []
+        before = await chunks(conn, "stored_reading") or []
         first = before[0]
-        await timescale.drop_chunk(conn, "reading", first)
-        assert await chunks(conn, "reading") == before[1:]
+        await timescale.drop_chunk(conn, "stored_reading", first)
+        assert await chunks(conn, "stored_reading") == before[1:]
     assert await rows(hypertables, "SELECT min(taken_at) FROM reading") == [(first.end,)]
 
 
@@ -240,7 +241,7 @@ async def test_a_server_that_offers_it_is_used_without_being_asked(found: Extens
             async with open_database(settings) as database:
                 await migrate(database)
                 async with database.connection() as inside:
-                    assert await chunks(inside, "reading") == []
+                    assert await chunks(inside, "stored_reading") == []
         finally:
             await conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
@@ -251,7 +252,7 @@ async def test_without_timescaledb_or_against_the_policy_tables_stay_plain(
     async with plain_database(database_settings, 0) as database:
         assert await adapt(database, PLAIN) == []
         async with database.connection() as conn:
-            assert await chunks(conn, "reading") is None
+            assert await chunks(conn, "stored_reading") is None
 
 
 @pytest.mark.parametrize(("registers", "days"), [(0, 30), (50_000, 30), (100_000, 15), (1_000_000, 1), (40_000_000, 1)])
