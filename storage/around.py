@@ -14,8 +14,8 @@ from ingest.consumption import Boundary
 from ingest.healing import LONGEST_DETOUR
 from ingest.judge import Limits, advance
 from ingest.model import Quality, Source
-from storage.boundaries import Ask
 from storage.instants import micros_cursor
+from storage.probes import Ask
 from storage.series import Present
 
 BEYOND = 32

@@ -1,84 +1,30 @@
 """The readings next to given instants: remembered, fetched as one range, or one probe of the key each.
 
-Which of the three is taken changes how long it takes and never what is found. Bounds of time stand in every statement
-as parameters: that is what keeps a long history, cut into chunks, from being asked chunk by chunk.
+Which of the three is taken changes how long it takes and never what is found.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 
 from ingest.beside import Beside
 from ingest.chain import Mark
 from ingest.consumption import Boundary
-from ingest.instants import instant, span
+from ingest.instants import span
 from ingest.model import Source
 from storage import midnights, ranges
-from storage.instants import TO_POSTGRES, micros_cursor
+from storage.instants import TO_POSTGRES
+from storage.probes import MACHINES, Ask, Memory, Pair, find, near
 from storage.ranges import QUALITIES, SOURCES
 from storage.series import Present
 
-_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
-_MARGIN = span(timedelta(days=3))
-"""A first look goes no further beyond the instants asked for than this; only who is silent for longer gets another."""
-
-_SEVERAL = 8
-"""So many instants at least are worth a look at the ends of gaps."""
-
 _QUARTER = span(timedelta(minutes=15))
 """Midnights anywhere are whole quarters of an hour; instants beside breaks are not."""
-
-_EVER = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900, 2200
-
-_PROBE = f"""
-SELECT a.n, b.taken_at, b.value, b.quality, x.taken_at, x.value, x.quality
-FROM (SELECT n, register_id, source, {_MICROS.format("at")} AS at, {_MICROS.format("low")} AS low,
-             {_MICROS.format("high")} AS high
-      FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[], %(low)s::bigint[],
-                  %(high)s::bigint[]) AS u(n, register_id, source, at, low, high)) a
-LEFT JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = a.register_id AND source = a.source AND taken_at <= a.at AND taken_at >= a.low
-      AND taken_at >= %(first)s AND taken_at <= %(latest)s
-      AND quality <> 2 ORDER BY taken_at DESC LIMIT 1) b ON true
-LEFT JOIN LATERAL (
-    SELECT taken_at, value, quality FROM reading
-    WHERE register_id = a.register_id AND source = a.source AND taken_at >= a.at AND taken_at <= a.high
-      AND taken_at >= %(earliest)s AND taken_at <= %(last)s
-      AND quality <> 2 ORDER BY taken_at LIMIT 1) x ON true
-"""
-
-_MACHINES = {int(Source.AUTOMATIC), int(Source.IMPORT)}
-
-Memory = dict[tuple[int, int], Beside]
-"""What is known to be beside instants, by register and source."""
-
-
-class Ask(NamedTuple):
-    """Where to look: a register, and from when to when its meter stood there (µs)."""
-
-    register_id: int
-    low: int
-    high: int
-
-
-class _Pair:
-    """One instant and one source, and what was found beside it."""
-
-    __slots__ = ("after", "ask", "at", "before", "source")
-
-    def __init__(self, ask: Ask, at: int, source: int) -> None:
-        self.ask = ask
-        self.at = at
-        self.source = source
-        self.before: Mark | None = None
-        self.after: Mark | None = None
 
 
 async def boundaries(
@@ -95,7 +41,7 @@ async def boundaries(
     memory |= await _ranged(conn, of_register, dense)
     looks = [_Look(ask, instants, of_register[ask.register_id], memory) for ask, instants in asks]
     if open_ := [pair for look in looks for pair in look.pairs]:
-        await _find(conn, open_, memory, dense)
+        await find(conn, open_, memory, dense)
     return [look.found() for look in looks]
 
 
@@ -121,10 +67,10 @@ class _Look:
             else:
                 found = {*self._known.ats, *(one.at for one in self._known.others)}
                 instants = [at for at in instants if at not in found]
-        self.pairs = [_Pair(ask, at, source) for at in instants for source in sources]
+        self.pairs = [Pair(ask, at, source) for at in instants for source in sources]
 
     def found(self) -> Sequence[Boundary]:
-        beside: dict[int, list[_Pair]] = {} if self._known else {at: [] for at in self._instants}
+        beside: dict[int, list[Pair]] = {} if self._known else {at: [] for at in self._instants}
         for pair in self.pairs:
             beside.setdefault(pair.at, []).append(pair)
         new = [_boundary(at, group) for at, group in beside.items()]
@@ -136,14 +82,14 @@ async def _ranged(
 ) -> Memory:
     """The readings beside the instants of dense registers, where there are such on both sides within the range."""
     asked = {(register, source): dense[register] for register in dense for source in of_register[register]}
-    machines = {key: instants for key, instants in asked.items() if key[1] in _MACHINES}
+    machines = {key: instants for key, instants in asked.items() if key[1] in MACHINES}
     if not machines:
         return {}
     ends = [at for instants in machines.values() for at in (instants[0], instants[-1])]
-    return await ranges.beside(conn, machines, _near(ends))
+    return await ranges.beside(conn, machines, near(ends))
 
 
-def _boundary(at: int, group: Sequence[_Pair]) -> Boundary:
+def _boundary(at: int, group: Sequence[Pair]) -> Boundary:
     return Boundary(
         at,
         tuple([pair.before for pair in group if pair.before is not None]),
@@ -155,7 +101,7 @@ async def _remembered(
     conn: psycopg.AsyncConnection[Any], of_register: Mapping[int, Sequence[int]], asked: Sequence[Sequence[int]]
 ) -> Memory:
     """What is remembered of these registers."""
-    machines = sorted({source for sources in of_register.values() for source in sources} & _MACHINES)
+    machines = sorted({source for sources in of_register.values() for source in sources} & MACHINES)
     alike = {id(instants): instants for instants in asked}  # points of one page are cut alike
     cuts = sorted({at for instants in alike.values() for at in instants if at % _QUARTER == 0})
     if not machines or not cuts:
@@ -191,111 +137,3 @@ def _midnights(source: Source, rows: Sequence[midnights.Midnight]) -> Beside:
         [row[7] for row in sound],
         others,
     )
-
-
-async def _find(
-    conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], memory: Memory, dense: Collection[int]
-) -> None:
-    # Whatever people type in, there is not much of it.
-    await _by_range(conn, [pair for pair in pairs if pair.source not in _MACHINES], _EVER)
-    machines = [pair for pair in pairs if pair.source in _MACHINES]
-    for pair in machines:
-        known = memory.get((pair.ask.register_id, pair.source))
-        beside = None if known is None else known.one(pair.at)
-        if beside is not None and pair.ask.low <= beside.before[0].at and beside.after[0].at <= pair.ask.high:
-            pair.before, pair.after = beside.before[0], beside.after[0]
-    open_ = _open(machines)
-    if gaps := _edges(open_):
-        await _probe(conn, [pair for gap in gaps for pair in gap[:: max(1, len(gap) - 1)]], dense)
-        open_ = [pair for gap in gaps for pair in gap[1:-1] if not _in_gap(pair, gap[0], gap[-1])]
-    await _probe(conn, open_, dense)
-
-
-def _edges(pairs: Sequence[_Pair]) -> list[list[_Pair]]:
-    """Pairs by register and source where several are open; none where few are, which is nearly always.
-
-    Many of one register lie in a gap, above all behind its last reading: then the ends of it are all there is to find.
-    """
-    if len(pairs) < _SEVERAL:
-        return []
-    found: dict[tuple[Ask, int], list[_Pair]] = defaultdict(list)
-    for pair in pairs:
-        found[pair.ask, pair.source].append(pair)
-    return list(found.values())
-
-
-def _in_gap(pair: _Pair, *found: _Pair) -> bool:
-    """Take over what is beside another instant if this one lies between the same two readings, or beyond all."""
-    if not pair.ask.low <= pair.at <= pair.ask.high:
-        return False
-    for other in found:
-        if (other.before is None or other.before.at < pair.at) and (other.after is None or pair.at < other.after.at):
-            pair.before, pair.after = other.before, other.after
-            return True
-    return False
-
-
-async def _probe(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], dense: Collection[int]) -> None:
-    """Look near first, and further off where there is nothing; dense registers were looked at nearby."""
-    sparse = [pair for pair in pairs if pair.ask.register_id not in dense]
-    await _by_probe(conn, sparse, _near([pair.at for pair in sparse]))
-    await _by_probe(conn, _open(pairs), _EVER)
-
-
-def _near(instants: Collection[int]) -> tuple[int, int]:
-    """How far a first look goes."""
-    return max(_EVER[0], min(instants, default=0) - _MARGIN), min(_EVER[1], max(instants, default=0) + _MARGIN)
-
-
-def _open(pairs: Iterable[_Pair]) -> list[_Pair]:
-    return [pair for pair in pairs if pair.before is None or pair.after is None]
-
-
-async def _by_range(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], bounds: tuple[int, int]) -> None:
-    """Fetch all readings within the bounds, and look for the neighbours here."""
-    if not pairs:
-        return
-    marks = await ranges.fetch(conn, sorted({(pair.ask.register_id, pair.source) for pair in pairs}), bounds)
-    instants = {key: [mark.at for mark in found] for key, found in marks.items()}
-    for pair in pairs:
-        key = (pair.ask.register_id, pair.source)
-        _beside(pair, instants[key], marks[key])
-
-
-def _beside(pair: _Pair, instants: Sequence[int], marks: Sequence[Mark]) -> None:
-    before, after = bisect_right(instants, pair.at) - 1, bisect_left(instants, pair.at)
-    if before >= 0 and instants[before] >= pair.ask.low:
-        pair.before = marks[before]
-    if after < len(marks) and instants[after] <= pair.ask.high:
-        pair.after = marks[after]
-
-
-async def _by_probe(conn: psycopg.AsyncConnection[Any], pairs: Sequence[_Pair], bounds: tuple[int, int]) -> None:
-    if not pairs:
-        return
-    cursor = micros_cursor(conn)
-    await cursor.execute(
-        _PROBE,
-        {
-            "n": list(range(len(pairs))),
-            "registers": [pair.ask.register_id for pair in pairs],
-            "sources": [pair.source for pair in pairs],
-            "at": [pair.at for pair in pairs],
-            "low": [pair.ask.low for pair in pairs],
-            "high": [pair.ask.high for pair in pairs],
-            "first": instant(bounds[0]),
-            "earliest": instant(min(pair.at for pair in pairs)),
-            "latest": instant(max(pair.at for pair in pairs)),
-            "last": instant(bounds[1]),
-        },
-    )
-    _take(pairs, await cursor.fetchall())
-
-
-def _take(pairs: Sequence[_Pair], rows: Iterable[tuple[Any, ...]]) -> None:
-    for n, at_b, value_b, quality_b, at_a, value_a, quality_a in rows:
-        pair = pairs[n]
-        if at_b is not None:
-            pair.before = Mark(at_b, value_b, QUALITIES[quality_b], SOURCES[pair.source])
-        if at_a is not None:
-            pair.after = Mark(at_a, value_a, QUALITIES[quality_a], SOURCES[pair.source])

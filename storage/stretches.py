@@ -16,7 +16,8 @@ from ingest.beside import Beside
 from ingest.consumption import Boundary, Stretch
 from ingest.instants import micros, span
 from storage import around, series, slots, standing
-from storage.boundaries import Ask, boundaries
+from storage.boundaries import boundaries
+from storage.probes import Ask
 from storage.standing import Installed, Place, Standing
 
 _NEAR = span(timedelta(hours=6))

@@ -17,9 +17,9 @@ from ingest.instants import micros
 from ingest.intake import Intake
 from ingest.model import Reading, RegisterSpec, Source
 from storage import boundaries, midnights, ranges, series
-from storage.boundaries import Ask
 from storage.database import Database
 from storage.midnights import remember
+from storage.probes import Ask
 from storage.readings import PostgresStore
 from storage.stretches import stretches
 from tests.storage.columnstore import compress
