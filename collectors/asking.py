@@ -69,7 +69,7 @@ class Asking:
         if turn is not None:
             turn.due = turn.regular(now)
             self.asked = turn
-            self.asked_at = now
+            self.asked_at = turn.moment(now)
         return turn
 
     def rest(self) -> float | None:

@@ -226,6 +226,7 @@ class Owner:
             called.set_exception(NotFound(f"meter {serial!r} is not on line {self.line.name}"))
             return
         self._turns.withdraw(turn)
+        now = turn.moment(now)
         try:
             result = await self._poll(turn, now)
         except asyncio.CancelledError:

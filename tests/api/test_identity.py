@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.choices import IdentitySettings
 from api.cli import serving
 from api.context import ApiSettings
-from api.choices import IdentitySettings
 from api.identity import IdentityProvider
 from ingest.errors import Misconfigured, Unreachable
 from ingest.intake import Intake

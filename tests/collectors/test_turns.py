@@ -95,3 +95,13 @@ def test_the_regular_instant_follows_from_the_one_before_and_from_the_clock() ->
     instants = [half_hourly.regular(NOW + timedelta(minutes=30 * at, seconds=1)) for at in range(4)]
     assert instants == [NOW + timedelta(minutes=30 * (at + 1)) for at in range(4)]
     assert half_hourly.regular(NOW + timedelta(days=2, minutes=1)) == NOW + timedelta(days=2, minutes=30)
+
+
+def test_what_is_asked_has_its_tenth_of_a_second_and_no_instant_twice() -> None:
+    one, tenth = turn(1), NOW + timedelta(milliseconds=100)
+    assert one.moment(NOW + timedelta(milliseconds=199)) == tenth
+    again = NOW + timedelta(milliseconds=199, microseconds=5)
+    assert one.moment(again) == again, "asked once more within the tenth"
+    assert one.moment(NOW + timedelta(milliseconds=200)) == NOW + timedelta(milliseconds=200)
+    set_back = NOW - timedelta(hours=1, microseconds=7)
+    assert one.moment(set_back) == set_back, "the clock was set back"
