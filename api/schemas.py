@@ -135,7 +135,7 @@ class ReadingOut(Output):
     source: SourceName
     quality: QualityName
     reasons: list[str] = Field(description="stable codes; why it is suspect", examples=[["below_previous"]])
-    received_at: datetime
+    received_at: datetime = Field(description="when it came in: within the ten seconds after this")
     author: str | None
     note: str | None
 

@@ -226,7 +226,7 @@ class Owner:
             called.set_exception(NotFound(f"meter {serial!r} is not on line {self.line.name}"))
             return
         self._turns.withdraw(turn)
-        now = turn.moment(now)
+        turn.asked = now  # exactly: whoever waits for a reading from now on must not be given an earlier one
         try:
             result = await self._poll(turn, now)
         except asyncio.CancelledError:

@@ -24,7 +24,7 @@ class Turn:
     """
 
     __slots__ = (
-        "_asked", "_even", "_period", "_regular", "answers", "due", "failing", "health", "left", "meter", "offset",
+        "_even", "_period", "_regular", "answers", "asked", "due", "failing", "health", "left", "meter", "offset",
         "origin", "queue", "ready", "serial", "told",
     )  # fmt: skip
 
@@ -52,21 +52,22 @@ class Turn:
         self.left = False
         """Its meter left the line, or another turn took its place."""
         self.ready: Any = None
-        self._asked: datetime | None = None
+        self.asked: datetime | None = None
+        """The last instant it was asked at."""
         self._period = meter.period
         self._even = not CLOCK_CHANGE % meter.period
         self._regular = self.settle(due)
 
     def moment(self, now: datetime) -> datetime:
-        """The instant of what is asked now: its tenth of a second, unless that was before the last one.
+        """The instant of what is asked now by the schedule: its tenth of a second, unless that was before the last one.
 
         A meter that is polled steadily is asked a millisecond sooner or later each time, which says nothing of its
         energy and would be most of what a reading takes on the disk (decision 25).
         """
         tenth = now.replace(microsecond=now.microsecond // TENTH * TENTH)
-        if self._asked is not None and tenth <= self._asked:
+        if self.asked is not None and tenth <= self.asked:
             tenth = now
-        self._asked = tenth
+        self.asked = tenth
         return tenth
 
     def settle(self, now: datetime) -> datetime:
