@@ -15,6 +15,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	@$(BIN)/amr demo
 
+# Twice as many workers as the smallest machine has cores: most of what a test does is wait for a server of its own.
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
