@@ -159,6 +159,7 @@ class Around:
         self.spans = spans = [(deed.since.timestamp(), deed.until.timestamp(), deed.fault) for deed in deeds]
         self._stops = [(a, b) for a, b, fault in spans if fault.kind == "SIGSTOP" and fault.target == "collector"]
         self._ways = [(a, b) for a, b, fault in spans if fault.target == line or fault.kind == "meter"] + self._stops
+        self._frozen = [(a, b) for a, b, fault in spans if fault.target == line and fault.kind == "network freeze"]
         self._late = late
         self._disk = [(a, b) for a, b, fault in spans if fault.kind == "disk full"]
         self._steps = [(a, b, fault.value) for a, b, fault in spans if fault.kind == "clock step"]
@@ -174,6 +175,10 @@ class Around:
         return any(a - after <= at <= b + before for a, b in self._ways) or any(
             a - 1 <= at <= b + 1 for a, b in self._late
         )
+
+    def asked_since(self, at: float) -> float:
+        """When what was answered then may have been asked at the earliest: a thawed line brings old questions."""
+        return min([at, *(a for a, b in self._frozen if a <= at <= b + 1)])
 
     def disk_full(self, at: float) -> bool:
         return any(a - 10 <= at <= b + 20 for a, b in self._disk)
@@ -193,7 +198,8 @@ def _polls(
     alone = unmatched(left, answered, around.steps, CLOSE)
     for at in unmatched(left, alone, around.steps, LATE):
         steps = around.steps(at)  # what is listed has the same clock as what is stored
-        cause = next(filter(None, (_cause(missed, at + step - 1.0, at + step + 0.2) for step in steps)), None)
+        since = around.asked_since(at) - 1.0
+        cause = next(filter(None, (_cause(missed, since + step, at + step + 0.2) for step in steps)), None)
         if around.killed_after(at) or (around.disk_full(at) and around.killed_after(at, 60.0)):
             found.in_hand += 1  # of a poll that the full disk refused it could tell nobody any more
         elif cause is not None and cause.startswith("spool") and around.disk_full(at):

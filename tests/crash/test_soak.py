@@ -3,10 +3,13 @@ check is one: what it must find, it finds."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from bench.soak import Result, soak
+from bench.soak_deeds import Deed
 from bench.soak_house import Size
-from bench.soak_plan import KINDS, plan
-from bench.soak_truth import CLOSE, unmatched
+from bench.soak_plan import KINDS, Fault, plan
+from bench.soak_truth import CLOSE, Around, unmatched
 
 SMALL = Size(lines=2, meters=6, gateways=2, pushed=3)
 SECONDS = 30.0
@@ -50,3 +53,11 @@ def test_neighbours_under_a_stepped_clock_are_told_apart() -> None:
         left = [at for place, at in enumerate(stored) if place != lost]
         assert len(unmatched(left, answered, steps, CLOSE)) == (lost >= 0), "none too many, and none too few"
         assert left == []
+
+
+def test_a_thawed_line_brings_old_questions_and_no_other_does() -> None:
+    """As it came in a run: frozen for six seconds, what was asked in its second second was answered at the end."""
+    frozen = Deed(Fault(0, "network freeze", "line-3", 6), *(datetime.fromtimestamp(at, UTC) for at in (100, 106)))
+    here, elsewhere = (Around([frozen], line, [], []) for line in ("line-3", "line-1"))
+    assert [here.asked_since(at) for at in (99.0, 103.0, 106.1, 107.5)] == [99.0, 100.0, 100.0, 107.5]
+    assert elsewhere.asked_since(106.1) == 106.1
