@@ -235,7 +235,7 @@ async def test_a_late_answer_is_never_taken_for_the_next() -> None:
 
 
 async def read_at_last(link: SerialLink, meter: Polled) -> Answer:
-    """The first answer that is one: on a busy machine the late one may still run into the next, which is then refused."""
+    """The first answer that is one: on a busy machine the late one may run into the next, which is then refused."""
     for _ in range(5):
         with contextlib.suppress(Silent, Malformed):
             return await link.read(meter)
