@@ -11,13 +11,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from bench.figure import Figure, record
+from bench.poll_door import Looking
 from collectors.budget import Load, budget
 from collectors.catalog import load_catalog
 from collectors.line_settings import settings_of
 from collectors.lines import Lines
 from collectors.schedule import phase
 from collectors.serial_link import line_link
-from ingest.delivery import Delivery, Outcome
+from ingest.delivery import Delivery
 from ingest.model import Line, Polled, PolledLine
 from simulators.clock import Clock
 from simulators.framing import RtuStation
@@ -32,7 +33,7 @@ MODEL, BAUD, PERIOD = "eastron-sdm120", 9600, timedelta(seconds=20)
 SPREAD = PERIOD / 2
 
 
-class _Noting:
+class _Noting(Looking):
     """A door that notes which meter answered when."""
 
     def __init__(self) -> None:
@@ -46,12 +47,6 @@ class _Noting:
             else:
                 self.failures[contact.meter] += 1
         return True
-
-    async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
-        self.offer(delivery)
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        done.set_result(Outcome())
-        return done
 
 
 async def run(periods: int) -> None:
