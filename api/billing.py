@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from api.context import Context
-from api.texts import BILLING, Language
+from api.texts import Language
+from api.words import BILLING
 from ingest.billing import billing
 from ingest.model import MeteringPoint
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from api.answers import json_answer
-from api.faults import FAULTS, echo
+from api.fault_texts import FAULTS
+from api.faults import echo
+from api.kinds import KINDS
 from api.problems import Problem
 from api.responses import open_errors
 from api.service_schemas import Dictionary, ProblemKind
-from api.texts import KINDS, REASONS, Text
+from api.texts import Text
+from api.words import REASONS
 
 router = APIRouter(tags=["codes"])
 _FOREVER = {"Cache-Control": "public, max-age=3600"}

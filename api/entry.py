@@ -20,7 +20,8 @@ from api.once import IdempotencyKey, once
 from api.problems import Problem, invalid
 from api.responses import errors
 from api.route import CabinetRoute
-from api.texts import REASONS, Language
+from api.texts import Language
+from api.words import REASONS
 from ingest.channel import is_counter, unit_of
 from ingest.delivery import Delivery, Fate, Outcome, Verdict
 from ingest.model import Reading, Register, Source

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.faults import Fault
+from api.kinds import KINDS
 from api.problems import Problem, invalid
-from api.texts import KINDS
 
 SPECIAL: Mapping[str, frozenset[str]] = {
     "doubtful": frozenset({"submitReadings"}),
@@ -55,6 +55,8 @@ _PARAMETERS: Mapping[str, Any] = {
     "scope": "readings:write",
     "reason": "the token is unknown, expired or revoked",
     "reference": "1f2e3d4c",
+    "who": "egor",
+    "since": " (2026-03-20 15:30:00Z)",
     "role": "consumer",
     "allowed": "engineer, admin",
     "most": 5,

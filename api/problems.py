@@ -16,9 +16,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from api.faults import Fault, echo
+from api.kinds import KINDS
 from api.language import language_of
 from api.methods import methods_at
-from api.texts import KINDS, Language, Text
+from api.texts import Language, Text
 from api.validation import faults_of
 from ingest.errors import (
     AmrError,

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from api.faults import FAULTS, Fault
+from api.fault_texts import FAULTS
+from api.faults import Fault
 
 _PLACES = {"body", "query", "path", "header"}
 _TYPES: Mapping[str, tuple[str, str]] = {

@@ -11,11 +11,13 @@ from fastapi import FastAPI
 
 from api import problems
 from api.cli import serving
-from api.faults import FAULTS, Fault, echo
+from api.fault_texts import FAULTS
+from api.faults import Fault, echo
+from api.kinds import KINDS
 from api.language import preferred
 from api.problems import ERRORS, Problem, invalid
 from api.service_schemas import ProblemOut
-from api.texts import KINDS, REASONS
+from api.words import REASONS
 from ingest import errors
 from ingest.model import Reason
 from storage.database import StoreTimeout
