@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from ingest.instants import micros
 from ingest.judge import REACH, disputed, limits_of
-from ingest.model import NO_REASON, PEOPLE, Quality, Reason, Source
+from ingest.model import NO_REASON, PEOPLE, Reason, Source
 from ingest.settle import Overrule, Row, Settlement, written
 from ingest.store import BatchWork, Card, Change, Span
 
@@ -103,7 +103,11 @@ async def _stored_around(
 
 
 def _automatic_after(touched: Settlement | None) -> tuple[list[tuple[int, int]], set[int]]:
-    """Automatic readings of this batch that are good now (instant, value), and instants that no longer are."""
+    """Automatic readings of this batch that are good now (instant, value), and instants that no longer are.
+
+    A total that its zones do not sum to counts as good here: zones are compared after people are, and which of them is
+    wrong nobody knows.
+    """
     rows = [] if touched is None else written(touched)
-    good = [(row.at, row.value) for row in rows if row.quality is Quality.GOOD]
-    return good, {row.at for row in rows if row.quality is not Quality.GOOD}
+    good = [(row.at, row.value) for row in rows if not row.reasons & ~Reason.ZONE_SUM]
+    return good, {row.at for row in rows if row.reasons & ~Reason.ZONE_SUM}

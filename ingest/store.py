@@ -105,7 +105,10 @@ class BatchWork(Protocol):
     async def automatic_around(
         self, instants: Sequence[tuple[int, int]]
     ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
-        """For (register, instant): the nearest good automatic readings (instant, value) at or before, and after it."""
+        """For (register, instant): the nearest good automatic readings (instant, value) at or before, and after it.
+
+        One with no other reason than ZONE_SUM counts as good.
+        """
 
     async def at_instants(self, keys: Collection[tuple[int, Source, int]]) -> Mapping[tuple[int, Source, int], Row]:
         """Stored readings by (register, source, instant)."""

@@ -51,9 +51,9 @@ SELECT s.n, b.taken_at, b.value, a.taken_at, a.value
 FROM (SELECT n, register_id, {_MICROS.format("at")} AS at
       FROM unnest(%(n)s::int[], %(registers)s::int[], %(at)s::bigint[]) AS u(n, register_id, at)) s
 LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = %(automatic)s
-    AND taken_at <= s.at AND quality = 0 ORDER BY taken_at DESC LIMIT 1) b ON true
+    AND taken_at <= s.at AND reasons & %(grave)s = 0 ORDER BY taken_at DESC LIMIT 1) b ON true
 LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = %(automatic)s
-    AND taken_at > s.at AND quality = 0 ORDER BY taken_at LIMIT 1) a ON true
+    AND taken_at > s.at AND reasons & %(grave)s = 0 ORDER BY taken_at LIMIT 1) a ON true
 """
 
 _AT_INSTANTS = f"""
@@ -235,6 +235,7 @@ class Work:
                 "registers": [register_id for register_id, _ in instants],
                 "at": [at for _, at in instants],
                 "automatic": int(Source.AUTOMATIC),
+                "grave": int(~Reason.ZONE_SUM),
             },
         )
         return {

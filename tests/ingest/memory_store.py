@@ -187,7 +187,7 @@ class MemoryWork:
     ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
         found = {}
         for register, at in instants:
-            rows = [row for row in self._series(register, Source.AUTOMATIC)[1] if row.quality is Quality.GOOD]
+            rows = [row for row in self._series(register, Source.AUTOMATIC)[1] if not row.reasons & ~Reason.ZONE_SUM]
             before = [(row.at, row.value) for row in rows if row.at <= at]
             after = [(row.at, row.value) for row in rows if row.at > at]
             found[register, at] = (before[-1] if before else None, after[0] if after else None)

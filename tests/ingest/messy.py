@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from ingest.model import Reading, Source
+from ingest.model import Reading, RegisterSpec, Source
+from tests.ingest.memory_store import spec
 from tests.ingest.point import HOUR, START, Point, reading
 
 MACHINE = (Source.AUTOMATIC,)
@@ -62,9 +63,11 @@ def messy(rng: Random, count: int, *, faults: float, sources: Sequence[Source] =
     return readings
 
 
-def delivered(readings: Sequence[Reading], rng: Random | None = None) -> Point:
+def delivered(
+    readings: Sequence[Reading], rng: Random | None = None, registers: Sequence[RegisterSpec] = (spec(),)
+) -> Point:
     """A point that got these readings: in order, seven at a time, or as the dice fall and some of them twice."""
-    point = Point()
+    point = Point(registers=registers)
     given = list(readings)
     if rng is not None:
         rng.shuffle(given)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from itertools import pairwise
 from random import Random
 
@@ -67,6 +67,35 @@ def test_neither_order_nor_batches_nor_repeats_matter(sources: tuple[Source, ...
     assert straight.store.tables.watched == shuffled.store.tables.watched
     cuts = hours(*cuts_over(rng, readings, 10))
     assert straight.amounts(cuts) == shuffled.amounts(cuts)
+
+
+@given(seed=SEEDS)
+def test_nor_do_they_for_a_total_and_zones_of_other_decimals(seed: int) -> None:
+    rng = Random(seed)
+    decimals = {"1.8.0": rng.choice([0, 2, 3]), "1.8.1": rng.choice([0, 2, 3]), "1.8.2": rng.choice([0, 1, 3])}
+    registers = [spec(channel, decimals=places) for channel, places in decimals.items()]
+    readings = _of_zones(rng, decimals)
+    straight, shuffled = delivered(readings, registers=registers), delivered(readings, rng, registers=registers)
+    for channel in decimals:
+        assert straight.history(channel=channel) == shuffled.history(channel=channel)
+
+
+def _of_zones(rng: Random, decimals: Mapping[str, int]) -> list[Reading]:
+    """A total and its two zones, by machine and people: some missing or wild, some totals not those of their zones."""
+    counted = {"1.8.1": Decimal(rng.choice(["0", "500.123"])), "1.8.2": Decimal(rng.choice(["0", "70.987"]))}
+    readings, hour = [], 0.0
+    for _ in range(rng.choice([3, 8, 20])):
+        hour += rng.choice([0.5, 1, 1, 5, 30])
+        source = rng.choice([Source.AUTOMATIC, Source.AUTOMATIC, Source.CONSUMER])
+        for channel in counted:
+            counted[channel] += Decimal(rng.randrange(3000)) / 1000
+        astray = rng.choice(["0.5", "3", "400"]) if rng.random() < 0.1 else "0"
+        for channel, value in (*counted.items(), ("1.8.0", sum(counted.values()) + Decimal(astray))):
+            shown = Decimal(rng.randrange(10**6)) if rng.random() < 0.05 else value
+            if rng.random() < 0.9:
+                cut = shown.quantize(Decimal(1).scaleb(-decimals[channel]), ROUND_DOWN)
+                readings.append(reading(hour, cut, channel=channel, source=source))
+    return readings
 
 
 @sources

@@ -184,6 +184,19 @@ async def test_zones_that_do_not_sum_up_in_any_order_and_with_few_decimals(both:
     assert len(found["zone events"]) == 1
 
 
+@pytest.mark.parametrize("typed_first", [False, True])
+async def test_a_total_that_its_zones_do_not_sum_to_disputes_what_people_type_in_any_order(
+    both: Both, typed_first: bool
+) -> None:
+    await both.install("m1", ZONES)
+    machines = [reading(1, value, channel=f"1.8.{n}") for n, value in enumerate(("103", "61", "41"))]
+    typed = reading(2, 90, source=CONSUMER)
+    for given in ([typed], machines) if typed_first else (machines, [typed]):
+        await both.give(*given)
+    found = await both.same()
+    assert sorted(row[6] for row in found["rows"]) == [0, 0, 32, 64]
+
+
 async def test_refusals_contacts_and_profiles(both: Both) -> None:
     await both.install("m1", [spec()], gateway="gw-1")
     await both.give(reading(0, 100), gateway="gw-2", raw=b"foreign")
