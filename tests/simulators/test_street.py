@@ -105,9 +105,14 @@ def test_the_shipped_street_is_as_the_demo_needs_it() -> None:
         "schneider-iem3155",
         "carlo-gavazzi-em24",
     }
-    assert [line.port for line in spec.lines] == [15021, 15022, 15023]
+    assert [line.name for line in spec.lines] == ["tp-101-north", "tp-101-south", "tp-102"]
     assert sorted({one.gateway for one in spec.meters if one.gateway}) == ["gw-tp-101", "gw-tp-102"]
     assert sum(1 for one in spec.meters if one.gateway) == 8
+
+
+def test_the_shipped_street_takes_its_ports_unless_somebody_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulators.street.free_port", lambda wanted: wanted if wanted != 15022 else 40022)
+    assert [line.port for line in Street.shipped().describe().lines] == [15021, 40022, 15023]
 
 
 def test_no_meter_of_the_shipped_street_is_overloaded() -> None:
