@@ -26,6 +26,7 @@ from api.responses import errors
 from api.route import CabinetRoute, FileRoute
 from ingest.model import Installation, Line, Meter, MeteringPoint, RegisterSpec
 from storage import fleet
+from storage.fleet_lock import lock_fleet
 from storage.fleet_model import Contract, Fleet, FleetMeter
 from storage.fleet_toml import write_toml
 
@@ -85,8 +86,9 @@ async def apply_file(query: Annotated[DryRun, Query()], request: Request, here: 
         text = (await request.body()).decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise Problem("bad_request", reason=f"byte {e.start} of the file is not UTF-8; save it as UTF-8") from e
-    async with _changing(here) as conn:
-        return await _apply(conn, here, caller, text, dry_run=query.dry_run)
+    with refusals():
+        async with here.database.connection() as conn:
+            return await _apply(conn, here, caller, text, dry_run=query.dry_run)
 
 
 @router.put(
@@ -102,7 +104,7 @@ async def put_line(
 ) -> Response:
     """The line is then as it is said here. Collectors hear of it at once."""
     wanted = Line(named("line", name), line.kind, line.address, line.options)
-    async with _changing(here) as conn:
+    async with _changing(here, caller.author) as conn:
         return await _apply_one(conn, here, caller, Fleet(lines={name: wanted}), query)
 
 
@@ -121,7 +123,7 @@ async def put_point(
     wanted = MeteringPoint(
         point_code(code), point.name or "", point.address or "", point.zone, point.category, point.official_code
     )
-    async with _changing(here) as conn:
+    async with _changing(here, caller.author) as conn:
         return await _apply_one(conn, here, caller, Fleet(points={code: wanted}), query)
 
 
@@ -152,7 +154,7 @@ async def put_meter(
     except ValueError as e:
         raise invalid(Fault("registers", None, "invalid_value", reason=str(e))) from e
     registers = {spec.channel: spec for spec in specs}
-    async with _changing(here) as conn:
+    async with _changing(here, caller.author) as conn:
         return await _apply_one(conn, here, caller, Fleet(meters={serial: FleetMeter(wanted, registers)}), query)
 
 
@@ -171,7 +173,7 @@ async def put_installation(
 
     For another meter in place of one use POST …/exchange, for other transformers POST …/ratio.
     """
-    async with _changing(here) as conn:
+    async with _changing(here, caller.author) as conn:
         point = (await see(conn, caller, code)).point
         wanted = _installation(point, installation)
         return await _apply_one(conn, here, caller, Fleet(points={code: point}, installations=[wanted]), query)
@@ -198,7 +200,7 @@ async def put_contract(
     code: str, contract: ContractIn, query: Annotated[DryRun, Query()], here: Here, caller: Engineer
 ) -> Response:
     """A new contract, or another end of the stored one of the same consumer and `since`."""
-    async with _changing(here) as conn:
+    async with _changing(here, caller.author) as conn:
         point = (await see(conn, caller, code)).point
         until = None if contract.until is None else resolve(contract.until, point.tz)
         wanted = Contract(contract.consumer, code, resolve(contract.since, point.tz), until)
@@ -206,11 +208,11 @@ async def put_contract(
 
 
 @contextlib.asynccontextmanager
-async def _changing(here: Context) -> AsyncIterator[Any]:
+async def _changing(here: Context, author: str | None) -> AsyncIterator[Any]:
     """One transaction in which nobody else changes the fleet; refusals of its rules are said as problems."""
     with refusals():
         async with here.database.connection() as conn:
-            await fleet.lock_fleet(conn)
+            await lock_fleet(conn, author)
             yield conn
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from datetime import UTC
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,9 +14,11 @@ from api.access import require
 from api.doorkeeper import Caller, Role
 from api.faults import Fault
 from api.problem_examples import ROLES
-from api.problems import Problem, invalid
+from api.problems import RETRY_SECONDS, Problem, invalid
+from api.texts import Text
 from ingest.errors import Misconfigured, NotFound
 from storage.database import StoreMisconfigured
+from storage.fleet_lock import FleetBusy
 from storage.fleet_mistake import ABSENT, FleetMistakes, Mistake, shown
 
 Engineer = Annotated[Caller, Depends(require(Role.ENGINEER, Role.ADMIN))]
@@ -30,7 +33,9 @@ _LONGEST_NAME = 200
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """Say what the fleet's rules refuse: 422 with every wrong field, 404 for what is not there; 409 is said anyway."""
+    """Say what the fleet's rules refuse: 422 with every wrong field, 404 for what is not there, 503 while somebody else
+    changes it; 409 is said anyway.
+    """
     try:
         yield
     except FleetMistakes as error:
@@ -41,6 +46,11 @@ def refusals() -> Iterator[None]:
         raise invalid(Fault("body", None, "refused", reason=str(error))) from error
     except NotFound as error:
         raise Problem("no_such_thing", reason=str(error)) from error
+    except FleetBusy as error:
+        who = Text("somebody", "кто-то") if error.author is None else error.author
+        since = "" if error.since is None else f" ({error.since.astimezone(UTC):%Y-%m-%d %H:%M:%SZ})"
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        raise Problem("fleet_busy", headers=headers, who=who, since=since, seconds=RETRY_SECONDS) from error
 
 
 def named(what: str, name: str) -> str:

@@ -208,6 +208,14 @@ KINDS: Mapping[str, Kind] = {
             "хранилище сейчас недоступно; повторите через {seconds} с",
         ),
     ),
+    "fleet_busy": Kind(
+        503,
+        Text("The fleet is being changed", "Хозяйство сейчас меняют"),
+        Text(
+            "{who} is changing the fleet{since}; nothing was changed, try again in {seconds} s",
+            "хозяйство сейчас меняет {who}{since}; ничего не изменено, повторите через {seconds} с",
+        ),
+    ),
     "too_many_files": Kind(
         503,
         Text("Too many files at once", "Слишком много файлов сразу"),

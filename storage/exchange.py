@@ -18,10 +18,11 @@ from psycopg.types.json import Jsonb
 from ingest.channel import is_counter, to_micro
 from ingest.errors import FleetConflict, Misconfigured, NotFound
 from ingest.model import Installation, Meter, RegisterSpec
-from storage.fleet import lock_fleet, tell_collectors
+from storage.fleet import tell_collectors
 from storage.fleet_boundaries import boundary_conflicts
 from storage.fleet_file import bus_mistake
 from storage.fleet_history import channels_with_readings, following_of, raise_conflicts, used_elsewhere
+from storage.fleet_lock import lock_fleet
 from storage.fleet_model import Fleet, FleetMeter, Mentioned, overlap
 from storage.fleet_stored import load
 from storage.fleet_words import place_of, show_number, span_of
@@ -68,9 +69,9 @@ async def exchange(
 
     `closing` and `new.opening` are register values by channel: of every counter of the old meter that was ever read,
     and of the same counters of the new one. Ratios stay unless given. The meter that goes is no longer polled.
-    Raises NotFound, Misconfigured (arguments) or FleetConflict (history).
+    Raises NotFound, Misconfigured (arguments), FleetConflict (history) or FleetBusy.
     """
-    await lock_fleet(conn)
+    await lock_fleet(conn, author)
     fleet, standing = await _standing(conn, point, at, new.serial, new.line)
     old = fleet.meters[standing.meter]
     if new.serial == standing.meter:
@@ -120,9 +121,9 @@ async def change_ratio(
     """Give the meter at `point` other transformer ratios from `at` on; gives both installations as stored.
 
     `readings` are the register values at that instant, of every counter that was ever read: they close the old ratio
-    and open the new one. Raises NotFound, Misconfigured (arguments) or FleetConflict (history).
+    and open the new one. Raises NotFound, Misconfigured (arguments), FleetConflict (history) or FleetBusy.
     """
-    await lock_fleet(conn)
+    await lock_fleet(conn, author)
     fleet, standing = await _standing(conn, point, at, None)
     new_ct, new_vt = ct or standing.ct, vt or standing.vt
     if (new_ct, new_vt) == (standing.ct, standing.vt):

@@ -22,6 +22,7 @@ from storage.database import Database
 from storage.fleet_difference import Difference, compare
 from storage.fleet_file import read_fleet
 from storage.fleet_history import check_apply
+from storage.fleet_lock import lock_fleet
 from storage.fleet_model import LineCheck, MeterCheck, Models
 from storage.fleet_names import mentioned, parse
 from storage.fleet_pairs import pair_up
@@ -33,7 +34,6 @@ _log = logging.getLogger(__name__)
 _CHANNEL = "amr_fleet"
 _PAUSE = 1.0
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('amr fleet ' || current_schema(), 0))"
 _TELL = f"SELECT pg_notify('{_CHANNEL}', current_schema())"
 _EVENT = "INSERT INTO event (kind, detail) VALUES ('fleet', %s)"
 
@@ -94,12 +94,12 @@ async def apply(
 ) -> Difference:
     """Make the stored fleet what the TOML `document` says, and tell the collectors. Nothing is ever deleted.
 
-    Everything is validated before anything is touched. Raises FleetMistakes (all mistakes of the file) or FleetConflict
-    (all contradictions with stored history). With `dry_run` only the difference is computed.
+    Everything is validated before anything is touched. Raises FleetMistakes (all mistakes of the file), FleetConflict
+    (all contradictions with stored history) or FleetBusy. With `dry_run` only the difference is computed.
     """
     # Before the lock, and in a thread: a region's file takes its time.
     named = await asyncio.to_thread(lambda: mentioned(parse(document)))
-    await lock_fleet(conn)
+    await lock_fleet(conn, author)
     stored = await load(conn, named)
     wanted = await asyncio.to_thread(read_fleet, document, models, stored, check_line, check_meter)
     pairs = pair_up(wanted, stored)
@@ -111,11 +111,6 @@ async def apply(
         await conn.execute(_EVENT, (Jsonb({**difference.counts(), "author": author}),))
         await tell_collectors(conn)
     return difference
-
-
-async def lock_fleet(conn: _Conn) -> None:
-    """Let one change of the fleet happen at a time; held until the transaction ends."""
-    await conn.execute(_LOCK)
 
 
 async def tell_collectors(conn: _Conn) -> None:

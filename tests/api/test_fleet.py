@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from api.problem_examples import ROLES
+from storage import fleet_lock
 from tests.api.conftest import House, bearer
 from tests.api.document import operations, served
 
@@ -171,3 +172,15 @@ async def test_what_the_rules_refuse_is_said_as_the_command_line_says_it(
     assert answer.status_code == status, answer.text
     assert said in answer.json()["detail"]
     assert (await house.get(path, "egor")).status_code == (200 if path == "/lines/bus" else 404), "nothing was stored"
+
+
+async def test_a_change_beside_another_one_is_told_whose_that_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_lock, "PATIENCE", 0.0)
+    point = {"zone": "Europe/Samara"}
+    async with house.database.connection() as conn:
+        await fleet_lock.lock_fleet(conn, "Иванов")
+        for answer in (await put(house, "/points/flat-9", point), await apply(house, FILE)):
+            assert (answer.status_code, answer.json()["code"]) == (503, "fleet_busy")
+            assert int(answer.headers["retry-after"]) > 0
+            assert "Иванов" in answer.json()["detail"]
+    assert (await put(house, "/points/flat-9", point)).status_code == 200
