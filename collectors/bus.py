@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
 
 from collectors.line_settings import LineKind, LineSettings
-from collectors.link import LineDown, Overhearing, Silent
+from collectors.link import LineDown, Overhearing, Silent, not_reached
 from collectors.modbus_frames import Garbled
 from collectors.rfc2217 import open_remote
 from collectors.serial_port import open_port
@@ -176,5 +176,5 @@ async def connect(settings: LineSettings) -> tuple[Wire, Port | None]:
     except TimeoutError as error:
         raise LineDown(f"{settings.where} took no connection within {settings.connect_timeout} s") from error
     except OSError as error:
-        raise LineDown(f"cannot connect to {settings.where}: {error.strerror or error}") from error
+        raise not_reached(settings.where, error) from error
     return wire, port

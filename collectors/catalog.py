@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -73,9 +74,11 @@ class Catalog(Mapping[str, Model]):
             return Misconfigured(
                 f"model {slug!r} is heard over MQTT and cannot be asked; give the meter a gateway, not a line"
             )
-        known = ", ".join(sorted((*self._models, *self.serial, *self.pushed)))
+        known = sorted((*self._models, *self.serial, *self.pushed))
+        near = " or ".join(map(repr, get_close_matches(slug, known, 2)))
+        hint = f"did you mean {near}? `amr catalog list` names all" if near else f"known are {', '.join(known)}"
         return Misconfigured(
-            f"model {slug!r} is not in the catalogue; known are {known}; "
+            f"model {slug!r} is not in the catalogue; {hint}; "
             "a model of your own goes as <slug>.toml into the folder AMR_CATALOG names"
         )
 

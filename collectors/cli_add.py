@@ -5,7 +5,6 @@ Storage is none of this floor's business: what is to be stored goes as a fleet f
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -17,18 +16,20 @@ from typing import Annotated, Protocol
 
 import typer
 
+from collectors.advice import advice
 from collectors.catalog import Catalog, load_catalog
 from collectors.cli_meter import values_table
 from collectors.cli_owned import Asked, Reached, read_through
-from collectors.cli_serial import Password, values_of
-from collectors.cli_words import Baud, Kind, Parity, console, fail, line_of, say
+from collectors.cli_serial import Password, carries, values_of
+from collectors.cli_words import Baud, Kind, Parity, console, fail, given_line, run_to_end, say
 from collectors.fit import doubts, valued
 from collectors.identity import same_serial, swapped
+from collectors.line_settings import settings_of
 from collectors.modbus import ModbusLink
 from collectors.serial_kit import read_once as read_serial_once
 from collectors.serial_link import SerialLink
 from ingest.channel import is_counter
-from ingest.errors import AmrError, Misconfigured, Refused
+from ingest.errors import AmrError, Misconfigured
 from ingest.model import Line, Polled
 
 
@@ -40,6 +41,10 @@ class Desk(Protocol):
         ...
 
     async def has_point(self, code: str) -> bool: ...
+
+    async def check(self, text: str) -> None:
+        """Read a fleet file and change nothing; raises what is wrong with it."""
+        ...
 
     async def add(self, text: str, author: str | None) -> str:
         """Apply a fleet file; what became different, in words."""
@@ -93,7 +98,7 @@ def add_meter(
     model: Annotated[str, typer.Option(help="As `amr catalog list` names it.")],
     unit: Annotated[str, typer.Option(help="The meter's Modbus unit id, Меркурий or IEC 62056-21 address.")] = "1",
     address: Annotated[str | None, typer.Option(help="Of a new line: host:port, or the serial port's device.")] = None,
-    kind: Kind = "modbus-tcp",
+    kind: Kind = None,
     baud: Baud = None,
     parity: Parity = None,
     serial: Annotated[str | None, typer.Option(help="As on the label; left out, as the meter says.")] = None,
@@ -107,9 +112,9 @@ def add_meter(
 ) -> None:
     """Read a meter, show it for comparison with its display, and store it at its point with the opening reading."""
     wanted = Wanted(point, line, unit, model, serial, zone, period, ct, vt, password)
-    new = None if address is None else line_of(address, kind, baud=baud, parity=parity)
+    given = given_line(address, kind, baud=baud, parity=parity)
     try:
-        asyncio.run(_add(context.obj, wanted, new, yes, author))
+        run_to_end(_add(context.obj, wanted, None if address is None else given.line, yes, author))
     except AmrError as error:
         raise fail(error) from error
 
@@ -121,12 +126,11 @@ async def _add(settings: HasDesk, wanted: Wanted, new: Line | None, yes: bool, a
         async with desk.line(wanted.line) as reached:
             stored = None if reached is None else reached.line
             line = _line(wanted.line, stored, new)
-            if reached is not None and reached.owner is not None:
-                read = await _read_by_owner(reached.owner, wanted)
-            elif serial:
-                read = await _read_serial(line, catalog, wanted)
-            else:
-                read = await read_once(ModbusLink(line, catalog), wanted)
+            made, new_point = None if stored else line, not await desk.has_point(wanted.point)
+            # what is wrong with the options is said before anybody goes and compares displays
+            unread = Read(None, {}, {}, datetime.now(UTC))
+            await desk.check(addition(wanted, wanted.serial or "0", unread, made, new_point=new_point))
+            read = await _read(line, None if reached is None else reached.owner, catalog, wanted)
         number = _number(wanted.serial, read.serial)
         say(f"serial number {number}" + ("" if read.serial else " (as given: the meter does not state one)"))
         console.print(
@@ -136,16 +140,28 @@ async def _add(settings: HasDesk, wanted: Wanted, new: Line | None, yes: bool, a
             say(f"doubtful: {doubt}; is the model right?")
         if not yes:
             typer.confirm("Is this what label and display show?", abort=True)
-        made = None if stored else line
-        text = addition(wanted, number, read, made, new_point=not await desk.has_point(wanted.point))
-        say(await desk.add(text, author))
+        say(await desk.add(addition(wanted, number, read, made, new_point=new_point), author))
+
+
+async def _read(line: Line, owner: Asked | None, catalog: Catalog, wanted: Wanted) -> Read:
+    """The meter, by whoever may ask it. Whoever fails is told what to try next, and the command ends."""
+    try:
+        if owner is not None:
+            return await _read_by_owner(owner, wanted)
+        if catalog.serial_model(wanted.model):
+            carries(settings_of(line).kind, wanted.model)
+            return await _read_serial(line, catalog, wanted)
+        return await read_once(ModbusLink(line, catalog), wanted)
+    except AmrError as error:
+        settings = settings_of(line) if owner is None and error.code != Misconfigured.code else None
+        raise fail(error, advice(error, settings)) from error
 
 
 async def _read_by_owner(owner: Asked, wanted: Wanted) -> Read:
     """The same through the collector that polls the line: nobody else may speak there."""
     say(f"line {wanted.line} is polled: its collector is asked")
     if wanted.password is not None:
-        raise Refused(
+        raise Misconfigured(
             "a password is not handed to the collector this way; store it on the line (options.password) with "
             "`amr fleet apply`, or stop `amr collect` meanwhile"
         )

@@ -15,9 +15,9 @@ from rich.table import Table
 from collectors.budget import BUSY_SHARE, Budget, Load, budget
 from collectors.catalog import Catalog
 from collectors.cli_owned import Direct, Name, Way, on_line, watch_through
-from collectors.cli_serial import Password, watch_serial
-from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, fail, line_of, load, say
-from collectors.line_settings import MODBUS_ONLY, settings_of
+from collectors.cli_serial import Password, carries, watch_serial
+from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, fail, given_line, load, say
+from collectors.line_settings import LineKind, settings_of
 from collectors.serial_model import SerialModel
 from collectors.watch import ask_in_turn, listen, polled_of
 from ingest.errors import AmrError, Misconfigured
@@ -26,6 +26,7 @@ from ingest.model import Line, Polled
 line = typer.Typer(no_args_is_help=True, help="A line: what a schedule costs it, and what goes over it.")
 
 _LOAD = re.compile(r"(?P<model>[^:@]+):(?P<meters>\d{1,4})(@(?P<count>\d{1,4})(?P<unit>[smhd]))?", re.ASCII)
+_PORTS = {one.value for one in LineKind if one.is_serial}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,9 +47,12 @@ def show_budget(
         catalog = load(own)
         loads = [_load_of(one, catalog) for one in meters]
         kind = kind or ("serial" if any(isinstance(one.model, SerialModel) for one in loads) else "modbus-rtu")
-        settings = settings_of(line_of("host:502", kind, baud=baud, parity=parity, timeout=timeout))
-        if settings.kind in MODBUS_ONLY and any(isinstance(one.model, SerialModel) for one in loads):
-            raise Misconfigured(f"--kind {kind} carries Modbus only; leave it out, or write serial or serial-over-tcp")
+        where = "/dev/port" if kind in _PORTS else "host:502"
+        settings = settings_of(given_line(where, kind, baud=baud, parity=parity, timeout=timeout).line)
+        carries(settings.kind, *(one.model.slug for one in loads if isinstance(one.model, SerialModel)))
+        meters_there = sum(one.meters for one in loads)
+        if dead > meters_there:
+            raise Misconfigured(f"--dead {dead} of {meters_there} meters cannot be; write at most {meters_there}")
         counted = budget(settings, loads, dead)
     except AmrError as error:
         raise fail(error) from error
@@ -63,7 +67,7 @@ def watch_line(
     context: typer.Context,
     address: Address = None,
     name: Name = None,
-    kind: Kind = "modbus-tcp",
+    kind: Kind = None,
     baud: Baud = None,
     parity: Parity = None,
     meter: Annotated[
@@ -84,7 +88,7 @@ def watch_line(
     """
     try:
         catalog, meters = load(own), polled_of(meter or [])
-        given = None if address is None else line_of(address, kind, baud=baud, parity=parity, password=password)
+        given = given_line(address, kind, baud=baud, parity=parity, password=password)
 
         async def work(way: Way) -> None:
             if way.owner is not None:
@@ -103,7 +107,9 @@ def _watching(
 ) -> Coroutine[Any, Any, None]:
     if only_listen or not meters:
         return listen(line, meters, catalog, _tell)
-    if any(catalog.serial_model(one.model) is not None for one in meters):
+    others = [one.model for one in meters if catalog.serial_model(one.model) is not None]
+    if others:
+        carries(settings_of(line).kind, *others)
         return watch_serial(line, meters, catalog, every, _tell)
     return ask_in_turn(line, meters, catalog, every, _tell)
 

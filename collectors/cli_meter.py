@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
@@ -14,25 +13,24 @@ from rich.table import Table
 
 from collectors.catalog import Catalog
 from collectors.cli_owned import Asked, Direct, Name, Way, on_line, read_through, scan_through
-from collectors.cli_serial import Password, read_serial, scan_serial, show_read
-from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, errors, fail, line_of, load, say
+from collectors.cli_serial import Password, carries, protocols_of, read_serial, scan_serial, show_read
+from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, errors, fail, given_line, load, say
 from collectors.fit import Fit, valued
-from collectors.line_settings import LineKind, settings_of, unit_of_meter
+from collectors.line_settings import settings_of, unit_of_meter
 from collectors.link import Answer
 from collectors.meter_model import Model, ModelRegister
 from collectors.modbus import ModbusLink
-from collectors.scan import Found, scan, tries, units_of
+from collectors.scan import Found, quick, scan, units_of, ways
 from collectors.serial_model import SerialModel
 from collectors.word_orders import ORDERS, readings_by_order
 from ingest.channel import unit_of
 from ingest.delivery import Reject
-from ingest.errors import AmrError, Refused
+from ingest.errors import AmrError, Misconfigured
 from ingest.model import Line, Polled
 
 meter = typer.Typer(no_args_is_help=True, help="A meter on its line: found, read, added, exchanged.")
 
 _SHOWN = ("1.8.0", "32.7.0", "14.7.0")
-_SPEEDS = (9600, 19200, 2400, 4800, 38400, 115200)
 
 
 @meter.command("read")
@@ -42,7 +40,7 @@ def read_meter(
     address: Address = None,
     name: Name = None,
     unit: Annotated[str, typer.Option(help="The meter's Modbus unit id, Меркурий or IEC 62056-21 address.")] = "1",
-    kind: Kind = "modbus-tcp",
+    kind: Kind = None,
     baud: Baud = None,
     parity: Parity = None,
     raw: Annotated[bool, typer.Option("--raw", help="Also the words, read in all four orders.")] = False,
@@ -53,13 +51,14 @@ def read_meter(
     """Read every register of one meter once, to compare with its display."""
     try:
         known = load(own)
-        given = None if address is None else line_of(address, kind, baud=baud, parity=parity)
+        given = given_line(address, kind, baud=baud, parity=parity)
         facts = known.serial_model(model) or known.model(model)
 
         async def work(way: Way) -> None:
             if way.owner is not None:
                 await _read_through(way.owner, facts, unit, raw, password)
             elif isinstance(facts, SerialModel):
+                carries(settings_of(way.line).kind, facts.slug)
                 await read_serial(known, way.line, facts, unit, password)
             else:
                 unit_of_meter("of the command line", unit, settings_of(way.line).kind)
@@ -88,7 +87,7 @@ def scan_line(
     context: typer.Context,
     address: Address = None,
     name: Name = None,
-    kind: Kind = "modbus-tcp",
+    kind: Kind = None,
     units: Annotated[str, typer.Option(help="Addresses to ask, like 1-32,100.")] = "1-247",
     baud: Annotated[
         list[int] | None, typer.Option(help="Speed to try; may be repeated. Left out: the usual ones.")
@@ -107,35 +106,38 @@ def scan_line(
     """Find out who is on a line, at which speed and parity, and which models of the catalogue that may be."""
     try:
         wanted, known = units_of(units), load(own)
-        given = None if address is None else line_of(address, kind)
-        spoken = protocol or ["modbus"]
+        given = given_line(address, kind, timeout=timeout)
+        spoken = protocols_of(protocol or ["modbus"])
 
         async def work(way: Way) -> int:
             if way.owner is not None:
                 if spoken != ["modbus"] or baud or parity:
-                    raise Refused(
+                    raise Misconfigured(
                         f"line {way.line.name} is polled, and only Modbus at its own speed is scanned between the "
                         "polls; stop `amr collect` for the rest"
                     )
                 return await scan_through(way.owner, units, timeout, known, partial(_tell, way.line.name))
-            line = replace(way.line, options={**way.line.options, **_quick(way.line, timeout)})
-            alike = tries(line, baud or _SPEEDS, parity or ("N", "E")) if settings_of(line).kind.is_serial else [line]
-            found = await _scan(alike, wanted, known, everything) if "modbus" in spoken else 0
             others = [one for one in spoken if one != "modbus"]
-            return found + (await scan_serial(alike, others, wanted, known) if others else 0)
+            lines = [quick(line, timeout) for line in ways(way.line, baud or (), _parities(parity), kind is None)]
+            for line in lines:
+                carries(settings_of(line).kind, *others)
+            found = await _scan(lines, wanted, known, everything) if "modbus" in spoken else 0
+            return found + (await scan_serial(lines, others, wanted, known) if others else 0)
 
         found = on_line(context.obj, name, given, work, direct=direct)
     except AmrError as error:
         raise fail(error) from error
     if not found:
-        where = name or address
-        raise fail(AmrError(f"nobody answered on {where}; check the wiring (A and B), the kind of line and the speed"))
+        raise fail(
+            AmrError(f"nobody answered on {name or address}"),
+            "check the wiring (A and B changed over?), the power of the meters, and the kind of line with --kind; "
+            "Меркурий and IEC meters are found with --protocol mercury and --protocol iec",
+        )
 
 
-def _quick(line: Line, timeout: float | None) -> dict[str, object]:
-    """Options for asking where mostly nobody is."""
-    shortest = 0.5 if settings_of(line).kind is LineKind.TCP else 0.2
-    return {"check_serial": True, "timeout": timeout or shortest, "late": 0.5, "quiet": 0.02}
+def _parities(given: Sequence[str] | None) -> list[str]:
+    """Small letters will do."""
+    return [one.upper() for one in given or ()]
 
 
 async def _scan(lines: Sequence[Line], units: Sequence[int], catalog: Catalog, everything: bool) -> int:
@@ -145,7 +147,8 @@ async def _scan(lines: Sequence[Line], units: Sequence[int], catalog: Catalog, e
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         for line in lines:
             where = _speed(line)
-            errors.print(f"{where}: {len(units)} addresses, about {_about(line, len(units))}", highlight=False)
+            count_of_them = "1 address" if len(units) == 1 else f"{len(units)} addresses"
+            errors.print(f"{where}: {count_of_them}, about {_about(line, len(units))}", highlight=False)
             task = progress.add_task(where, total=len(units))
             async for found in scan(line, units, catalog, lambda unit: progress.advance(task)):  # noqa: B023
                 count += 1
@@ -159,7 +162,7 @@ async def _scan(lines: Sequence[Line], units: Sequence[int], catalog: Catalog, e
 def _speed(line: Line) -> str:
     settings = settings_of(line)
     if not settings.kind.is_serial:
-        return settings.where
+        return f"{settings.where} {settings.kind.value}"
     return f"{settings.baud} {settings.data_bits}{settings.parity}{settings.stop_bits}"
 
 

@@ -5,22 +5,23 @@ Storage is none of this floor's business: `amr` hands over a `Board` that knows 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from collectors.advice import advice
 from collectors.catalog import Catalog
-from collectors.cli_words import errors, say
+from collectors.cli_words import Given, errors, fail, run_to_end, say
 from collectors.errands import found_of
+from collectors.line_settings import settings_of
 from collectors.scan import Found
-from ingest.errors import Misconfigured, StoreUnavailable
+from ingest.errors import AmrError, Misconfigured, StoreUnavailable
 from ingest.model import Line
 
 _Result = TypeVar("_Result")
@@ -64,41 +65,51 @@ class Way:
 def on_line(
     board: HasBoard | None,
     name: str | None,
-    given: Line | None,
+    given: Given,
     work: Callable[[Way], Coroutine[Any, Any, _Result]],
     *,
     direct: bool,
 ) -> _Result:
-    """Do the work where the line can be spoken on; while it lasts nobody else begins to speak there."""
-    if name is None and given is None:
-        raise Misconfigured("say which line: --address host:port or a device, or --line with the name of a stored one")
+    """Do the work where the line can be spoken on; while it lasts nobody else begins to speak there.
+
+    Whoever fails there is told what to try next, and the command ends with code 1.
+    """
+    if name is None:
+        settings_of(given.line)
+
+    async def advised(way: Way) -> _Result:
+        try:
+            return await work(way)
+        except AmrError as error:
+            settings = settings_of(way.line) if way.owner is None and error.code != Misconfigured.code else None
+            raise fail(error, advice(error, settings)) from error
 
     async def reached() -> _Result:
         if direct or board is None:
-            if given is None:
+            if given.address is None:
                 raise Misconfigured("--direct needs --address: only the database knows where a stored line is")
-            return await work(Way(given, None))
+            return await advised(Way(given.line, None))
         try:
-            return await _reached(board, name, given, work)
+            return await _reached(board, name, given, advised)
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"{error}; so nobody can say whether a collector speaks on this line. When you know that none does, "
                 "--direct with --address speaks all the same"
             ) from error
 
-    return asyncio.run(reached())
+    return run_to_end(reached())
 
 
 async def _reached(
-    board: HasBoard, name: str | None, given: Line | None, work: Callable[[Way], Coroutine[Any, Any, _Result]]
+    board: HasBoard, name: str | None, given: Given, work: Callable[[Way], Coroutine[Any, Any, _Result]]
 ) -> _Result:
-    async with board.reach(name=name, address=None if given is None else given.address) as found:
+    async with board.reach(name=name, address=given.stored_as) as found:
         if found is None:
-            assert given is not None
-            return await work(Way(given, None))
-        if found.owner is not None:
-            errors.print(f"line {found.line.name} is polled: its collector is asked", highlight=False)
-        return await work(Way(given or found.line, found.owner))
+            return await work(Way(given.line, None))
+        if found.owner is None:
+            return await work(Way(given.over(found.line), None))
+        errors.print(f"line {found.line.name} is polled: its collector is asked", highlight=False)
+        return await work(Way(found.line, found.owner))
 
 
 @dataclass(slots=True)
@@ -152,4 +163,5 @@ async def watch_through(owner: Asked, seconds: float | None) -> None:
     """Show the frames the collector exchanges, as it tells them."""
     async with aclosing(owner.ask("watch", {"seconds": seconds})) as told:
         async for one in told:
-            say(f"{one['at']}  {one['text']}")
+            at = datetime.fromisoformat(one["at"]).astimezone()
+            say(f"{at:%H:%M:%S.%f}"[:-3] + f"  {one['text']}")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from collectors.catalog import Catalog
 from collectors.cli_words import console, errors, say
-from collectors.line_settings import settings_of
+from collectors.line_settings import MODBUS_ONLY, LineKind, settings_of
 from collectors.link import Answer, LineDown
 from collectors.serial_kit import PERIOD, Seen, Tell, WatchedBus, read_once, scan_iec, scan_mercury
 from collectors.serial_link import SerialLink
@@ -105,11 +105,25 @@ def rows(models: Iterable[SerialModel]) -> list[tuple[str, str, str, str]]:
     ]
 
 
+def protocols_of(given: Sequence[str]) -> list[str]:
+    """What is to be spoken. Misconfigured when nobody here speaks it."""
+    for one in given:
+        if one not in ("modbus", "mercury", "iec"):
+            raise Misconfigured(f"--protocol {one!r} is unknown; write modbus, mercury or iec")
+    return list(given)
+
+
+def carries(kind: LineKind, *others: str) -> None:
+    """Misconfigured where meters with protocols of their own cannot be reached over such a line."""
+    if others and kind in MODBUS_ONLY:
+        raise Misconfigured(
+            f"kind {kind.value} carries Modbus only, not {others[0]}; write --kind serial for a port's device, or "
+            "--kind serial-over-tcp or rfc2217 for a converter"
+        )
+
+
 async def scan_serial(lines: Sequence[Line], protocols: Sequence[str], units: Sequence[int], catalog: Catalog) -> int:
     """Find meters with protocols of their own; how many answered. Each is told as it is found."""
-    unknown = set(protocols) - {"mercury", "iec"}
-    if unknown:
-        raise Misconfigured(f"--protocol {sorted(unknown)[0]!r} is unknown; write modbus, mercury or iec")
     count = 0
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,6 +43,8 @@ MODBUS_ONLY = (LineKind.TCP, LineKind.ASCII)
 """Lines on which nothing but Modbus can be spoken."""
 SESSION_OPTIONS = frozenset(("password", "level", "clock_zone"))
 """Options of a line that `meter_options.py` reads: they hold for every meter on it that has none of its own."""
+_COM = re.compile(r"COM\d+", re.IGNORECASE | re.ASCII)
+_HOST_PORT = re.compile(r"\S+:\d{1,5}", re.ASCII)
 _BAUDS = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 230400)
 
 
@@ -109,7 +112,7 @@ def settings_of(line: Line) -> LineSettings:
     options = {name: value for name, value in line.options.items() if name not in SESSION_OPTIONS}
     table = Table(f"line {line.name!r}", "", "", 0, {**options, "kind": line.kind}, mistakes)
     kind = LineKind(table.choice("kind", MODBUS_KINDS, LineKind.TCP.value))
-    host, port = (line.address, 0) if kind.is_serial else _host_and_port(table, line.address)
+    host, port = (_device(table, line.address), 0) if kind.is_serial else _host_and_port(table, line.address)
     if not line.address.strip():
         table.mistake("address", line.address, "write host:port, or the serial port's device")
     settings = LineSettings(
@@ -143,7 +146,23 @@ def unit_of_meter(serial: str, address: str, kind: LineKind) -> int:
     raise Misconfigured(f"meter {serial}: address {address!r} is no Modbus unit; write a number from {least} to {most}")
 
 
+def is_device(address: str) -> bool:
+    """Whether this is a port of this machine rather than a host."""
+    return address.startswith("/") or _COM.fullmatch(address) is not None
+
+
+def _device(table: Table, address: str) -> str:
+    if not address.startswith("/") and _HOST_PORT.fullmatch(address):
+        table.mistake(
+            "address", address, "write the serial port's device, or the kind rtu-over-tcp for a converter at host:port"
+        )
+    return address
+
+
 def _host_and_port(table: Table, address: str) -> tuple[str, int]:
+    if is_device(address):
+        table.mistake("address", address, "write host:port, or the kind modbus-rtu or serial for a port's device")
+        return "", 502
     host, colon, port = address.rpartition(":")
     if not colon or address.endswith("]") or (":" in host and not host.startswith("[")):
         host, port = address, "502"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +19,12 @@ class LineDown(Unreachable):
     """The line itself is gone (no connection, no such port), which says nothing about the meters on it."""
 
     code = "line_down"
+
+
+def not_reached(where: str, error: OSError) -> LineDown:
+    """Our error for a connection or a port that could not be opened, in the system's own words."""
+    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    return LineDown(f"cannot connect to {where}: {said}")
 
 
 class Silent(Unreachable):

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 
 from collectors.catalog import Catalog
 from collectors.fit import Fit, fits
+from collectors.line_settings import LineKind, settings_of
 from collectors.link import LineDown, Silent
 from collectors.modbus import ModbusLink
 from ingest.errors import AmrError, Malformed, Misconfigured
 from ingest.model import Line
 
+SPEEDS = (9600, 19200, 2400, 4800, 38400, 115200)
+"""Of serial ports, the likely ones first."""
 _ASKED = ((4, 0, 1), (3, 0, 1))
 """Any read will do: who lacks the register says so. The other function for who was heard badly."""
 
@@ -33,6 +36,30 @@ def tries(line: Line, bauds: Sequence[int], parities: Sequence[str]) -> list[Lin
     return [
         replace(line, options={**line.options, "baud": baud, "parity": parity}) for parity in parities for baud in bauds
     ]
+
+
+def ways(line: Line, bauds: Sequence[int], parities: Sequence[str], any_kind: bool) -> list[Line]:
+    """All that is to be tried: speeds and parities of a port; with `any_kind` both ways to send frames to a host.
+
+    Raises Misconfigured before anything is asked.
+    """
+    kind = settings_of(line).kind
+    if kind.is_serial:
+        found = tries(line, bauds or SPEEDS, parities or ("N", "E"))
+    elif any_kind and kind is LineKind.TCP:
+        found = [line, replace(line, kind=LineKind.RTU_OVER_TCP.value)]
+    else:
+        found = [line]
+    for one in found:
+        settings_of(one)
+    return found
+
+
+def quick(line: Line, timeout: float | None) -> Line:
+    """The line with options for asking where mostly nobody is."""
+    shortest = 0.5 if settings_of(line).kind is LineKind.TCP else 0.2
+    timeout = shortest if timeout is None else timeout
+    return replace(line, options={**line.options, "check_serial": True, "timeout": timeout, "late": 0.5, "quiet": 0.02})
 
 
 def units_of(text: str) -> list[int]:

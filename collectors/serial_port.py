@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+from pathlib import Path
 
 import serial  # type: ignore[import-untyped]
+from serial.tools import list_ports  # type: ignore[import-untyped]
 
 from collectors.port_settings import PortSettings
 
 _CHUNK = 4096
-_HINTS = {
-    "Permission denied": "let the service's user into the group of the port (often dialout)",
-    "No such file or directory": "look for the port under /dev/serial/by-id",
-    "Could not exclusively lock port": "another program has it open",
-}
+_IN_USE = (errno.EAGAIN, errno.EBUSY)
 
 
 class SerialTransport(asyncio.Transport):
@@ -88,14 +87,49 @@ class SerialTransport(asyncio.Transport):
 
 
 async def open_port(settings: PortSettings, protocol: asyncio.Protocol) -> SerialTransport:
-    """Open a port for this process alone. Raises OSError whose text names the port and the remedy."""
+    """Open a port for this process alone. Raises OSError whose text says why it cannot be had, and the remedy."""
     loop = asyncio.get_running_loop()
     try:
         port = await loop.run_in_executor(None, _open, settings)
     except (serial.SerialException, ValueError) as error:
-        hint = next((hint for sign, hint in _HINTS.items() if sign in str(error)), "check its name and settings")
-        raise OSError(f"cannot open serial port {settings.device}: {error}; {hint}") from error
+        raise OSError(_why(settings.device, error)) from error
     return SerialTransport(loop, protocol, port)
+
+
+def _why(device: str, error: serial.SerialException | ValueError) -> str:
+    """What is wrong with a port, and what to do about it."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return f"there is no such serial port; {_ports()}"
+    if number == errno.EACCES:
+        return (
+            f"this user may not open it, the group {_group(device)} may: `sudo usermod -aG {_group(device)} USER`, "
+            "then log in anew"
+        )
+    if number in _IN_USE:
+        return f"another program has it open; `fuser -v {device}` names it"
+    if "Could not configure port" in str(error):
+        return f"it is no serial port, or its adapter cannot do this speed; {_ports()}"
+    return f"{error}; check its name and settings"
+
+
+def _ports() -> str:
+    """The ports of this machine."""
+    found = [
+        port.device + (f" ({port.description})" if port.description != "n/a" else "")
+        for port in sorted(list_ports.comports())
+    ]
+    if not found:
+        return "this machine has none: is the adapter plugged in? `dmesg | tail` names it then"
+    return f"this machine has {', '.join(found)}; names that stay are under /dev/serial/by-id"
+
+
+def _group(device: str) -> str:
+    """Who may open a port."""
+    try:
+        return Path(device).group()
+    except (OSError, KeyError):
+        return "dialout"
 
 
 def _open(settings: PortSettings) -> serial.Serial:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from collectors.catalog import Catalog
 from collectors.crc import crc16
 from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
-from collectors.link import LineDown
+from collectors.link import LineDown, not_reached
 from collectors.masking import shown
 from collectors.meter_model import Model
 from collectors.modbus import ModbusLink
@@ -152,7 +152,7 @@ async def _connect(settings: LineSettings, listener: asyncio.Protocol) -> asynci
     except TimeoutError as error:
         raise LineDown(f"{settings.where} took no connection within {settings.connect_timeout} s") from error
     except OSError as error:
-        raise LineDown(f"cannot connect to {settings.where}: {error.strerror or error}") from error
+        raise not_reached(settings.where, error) from error
 
 
 def polled_of(pairs: Sequence[str]) -> list[Polled]:

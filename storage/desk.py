@@ -10,7 +10,9 @@ from storage import fleet
 from storage import migrate as migrations
 from storage.cli_words import HasStore
 from storage.database import Database, open_database
+from storage.fleet_file import read_fleet
 from storage.fleet_model import Mentioned
+from storage.fleet_names import mentioned, parse
 from storage.fleet_stored import load
 from storage.ownership import claim_line
 from storage.switchboard import Owner, Reached
@@ -44,6 +46,13 @@ class Desk:
         """Whether a point of this code is stored."""
         async with self._database.connection() as conn:
             return code in (await load(conn, Mentioned(_NOTHING, frozenset({code}), _NOTHING))).points
+
+    async def check(self, text: str) -> None:
+        """Read a fleet file and change nothing. Raises FleetMistakes with all that is wrong in itself."""
+        settings = self._settings
+        async with self._database.connection() as conn:
+            stored = await load(conn, mentioned(parse(text)))
+        read_fleet(text, settings.models(), stored, settings.check_line, settings.check_meter)
 
     async def add(self, text: str, author: str | None) -> str:
         """Apply a fleet file in one transaction; what became different, in words. Errors as of `fleet.apply`.

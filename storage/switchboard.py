@@ -56,7 +56,9 @@ class Owner:
                 async with self._database.connection() as conn:
                     await line_requests.finish(conn, request, "left", "whoever asked went away")
         if request.failure is not None:
-            raise Unreachable(f"line {request.line}: {request.failure}: {request.detail}")
+            failed = Unreachable(f"line {request.line}: {request.failure}: {request.detail}")
+            failed.code = request.failure
+            raise failed
 
 
 @contextlib.asynccontextmanager

@@ -150,3 +150,28 @@ async def test_a_line_is_where_it_is_stored(add: Add, database: Database) -> Non
     assert "line 'tp-1' is stored already" in result.stderr
     nowhere = await asyncio.to_thread(add, "--point", "MP-2", "--line", "tp-9", "--model", "abb-b23", "--yes")
     assert "line 'tp-9' is not stored; say where it is" in nowhere.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--zone", "Nowhere/At-all"), "zone = 'Nowhere/At-all'"),
+        (("--period", "30x"), "period = '30x'"),
+        (("--ct", "0"), "ct = '0'"),
+    ],
+)
+async def test_wrong_options_are_told_before_the_meter_is_asked(
+    add: Add, database: Database, words: tuple[str, ...], told: str
+) -> None:
+    async with ModbusServer({5: simulated("eastron-sdm120")}) as server:
+        result = await asyncio.to_thread(add, *at(server, "--yes", *words))
+    assert result.exit_code == 1
+    assert told in result.stderr
+    assert "serial number" not in result.stdout
+
+
+async def test_a_meter_that_is_silent_brings_what_to_try(add: Add, database: Database) -> None:
+    async with ModbusServer({}) as server:
+        result = await asyncio.to_thread(add, *at(server, "--yes"))
+    assert result.exit_code == 1
+    assert "What to try: check the unit id" in result.stderr

@@ -127,4 +127,4 @@ def test_a_schedule_of_serial_meters_that_does_not_fit_says_so() -> None:
     assert "It does not fit" in result.stdout
     wrong = run("--meters", "mercury-230:1", "--kind", "modbus-tcp")
     assert wrong.exit_code == 1
-    assert "--kind modbus-tcp carries Modbus only" in wrong.stderr
+    assert "kind modbus-tcp carries Modbus only, not mercury-230" in wrong.stderr
