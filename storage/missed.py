@@ -17,23 +17,42 @@ NOT_ASKED = "not_asked"
 """The cause of a slot that nobody tried to fill: no collector ran, or none that may speak on the line."""
 
 # Stretches of one cause that lie within two periods of each other are one: a reading in between fills its own slot.
+# What is stored of a meter and cause lies apart, so that of the earlier ones only the last can reach as far. All that
+# attempts touch or bridge becomes one row; it stays where it began, or what begins later makes room for it.
 _NOTE = """
 WITH attempt AS (
-    SELECT id AS meter_id, greatest(2 * period, interval '5 seconds') AS near,
-           %(since)s::timestamptz AS since, %(until)s::timestamptz AS until
-    FROM meter WHERE serial = %(meter)s AND (%(gateway)s::text IS NULL OR gateway = %(gateway)s)
+    SELECT m.id AS meter_id, u.failure, greatest(2 * m.period, interval '5 seconds') AS near, u.since, u.until, u.detail
+    FROM unnest(%(meters)s::text[], %(gateways)s::text[], %(failures)s::text[], %(since)s::timestamptz[],
+                %(until)s::timestamptz[], %(details)s::text[]) AS u(meter, gateway, failure, since, until, detail)
+    JOIN meter m ON m.serial = u.meter AND (u.gateway IS NULL OR m.gateway = u.gateway)
+), piece AS (
+    SELECT *, true AS new FROM attempt
+    UNION ALL
+    SELECT a.meter_id, a.failure, a.near, k.since, k.until, k.detail, false
+    FROM (SELECT meter_id, failure, near, min(since) AS since, max(until) AS until FROM attempt GROUP BY 1, 2, 3) a
+    CROSS JOIN LATERAL (
+        (SELECT since, until, detail FROM missed_poll WHERE meter_id = a.meter_id AND failure = a.failure
+            AND since < a.since - a.near ORDER BY since DESC LIMIT 1)
+        UNION ALL
+        SELECT since, until, detail FROM missed_poll WHERE meter_id = a.meter_id AND failure = a.failure
+            AND since >= a.since - a.near AND since <= a.until + a.near) k
+), apart AS (
+    SELECT *, since > near + max(until) OVER (PARTITION BY meter_id, failure ORDER BY since, until
+                                              ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS begins FROM piece
+), numbered AS (
+    SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY meter_id, failure ORDER BY since, until
+                                                   ROWS UNBOUNDED PRECEDING) AS number FROM apart
 ), stretch AS (
-    SELECT k.meter_id, k.since FROM missed_poll k JOIN attempt a ON k.meter_id = a.meter_id
-    WHERE k.failure = %(failure)s AND k.since <= a.until + a.near AND k.until >= a.since - a.near
-    ORDER BY k.until DESC LIMIT 1
-), longer AS (
-    UPDATE missed_poll k SET until = greatest(k.until, a.until), since = least(k.since, a.since), detail = %(detail)s
-    FROM stretch s, attempt a
-    WHERE k.meter_id = s.meter_id AND k.failure = %(failure)s AND k.since = s.since RETURNING 1
+    SELECT meter_id, failure, min(since) AS since, max(until) AS until,
+           (array_agg(detail ORDER BY until DESC, new DESC))[1] AS detail
+    FROM numbered GROUP BY meter_id, failure, number HAVING bool_or(new)
+), taken_in AS (
+    DELETE FROM missed_poll k USING stretch s
+    WHERE k.meter_id = s.meter_id AND k.failure = s.failure AND k.since > s.since AND k.since <= s.until
 )
-INSERT INTO missed_poll (meter_id, failure, since, until, detail)
-SELECT meter_id, %(failure)s, since, until, %(detail)s FROM attempt WHERE NOT EXISTS (SELECT FROM longer)
-ON CONFLICT (meter_id, failure, since) DO UPDATE SET until = greatest(missed_poll.until, excluded.until)
+INSERT INTO missed_poll AS k (meter_id, failure, since, until, detail)
+SELECT meter_id, failure, since, until, detail FROM stretch ORDER BY meter_id, failure, since
+ON CONFLICT (meter_id, failure, since) DO UPDATE SET until = greatest(k.until, excluded.until), detail = excluded.detail
 """
 
 # Slots of the meter's period, counted from the beginning asked about; one register stands for the meter.
@@ -80,20 +99,12 @@ class Missing:
 
 
 async def note(conn: psycopg.AsyncConnection[Any], failed: Sequence[Contact]) -> None:
-    """Keep attempts that failed; at meters that are unknown or another gateway's they are nobody's."""
-    async with conn.cursor() as cursor:
-        await cursor.executemany(_NOTE, [_named(one) for one in failed])
-
-
-def _named(one: Contact) -> dict[str, Any]:
-    return {
-        "meter": one.meter,
-        "gateway": one.gateway,
-        "failure": one.failure,
-        "detail": one.detail,
-        "since": one.since or one.tried_at,
-        "until": one.tried_at,
-    }
+    """Keep attempts that failed, at least one; at meters that are unknown or another gateway's they are nobody's."""
+    rows = [
+        (one.meter, one.gateway, one.failure, one.since or one.tried_at, one.tried_at, one.detail) for one in failed
+    ]
+    names = ("meters", "gateways", "failures", "since", "until", "details")
+    await conn.execute(_NOTE, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 async def missing(conn: psycopg.AsyncConnection[Any], meter: str, since: datetime, until: datetime) -> list[Missing]:

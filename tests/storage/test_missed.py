@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import psycopg
 import pytest
 
 from ingest.delivery import Contact, Delivery
@@ -12,7 +15,7 @@ from ingest.errors import NotFound
 from ingest.intake import Intake
 from ingest.model import Reading, RegisterSpec
 from storage.database import Database
-from storage.missed import NOT_ASKED, Missing, missing
+from storage.missed import NOT_ASKED, Missing, missing, note
 from storage.readings import PostgresStore
 from tests.storage.rows import install
 
@@ -105,3 +108,68 @@ async def test_news_of_an_unknown_meter_is_nobodys_and_its_gaps_are_not_found(da
     async with database.connection() as conn:
         with pytest.raises(NotFound, match="'m2'"):
             await missing(conn, "m2", NOON, NOON + SLOT)
+
+
+async def all_stretches(database: Database, failure: str = "timeout") -> list[tuple[int, int, str]]:
+    """(first slot, last slot, detail) of each stretch of m1, oldest first."""
+    question = "SELECT since, until, detail FROM missed_poll JOIN meter m ON m.id = meter_id WHERE serial = 'm1'"
+    async with database.connection() as conn:
+        rows = await (await conn.execute(f"{question} AND failure = %s ORDER BY since".encode(), (failure,))).fetchall()
+    return [((since - NOON) // SLOT, (until - NOON) // SLOT, detail) for since, until, detail in rows]
+
+
+def attempt(first: int, last: int | None = None, meter: str = "m1", detail: str = "new") -> Contact:
+    """All attempts from a slot to another."""
+    at = NOON + (first if last is None else last) * SLOT
+    return Contact(meter, at, "timeout", detail, since=None if last is None else NOON + first * SLOT)
+
+
+async def tell_at_once(database: Database, *attempts: Contact) -> None:
+    async with database.connection() as conn:
+        await note(conn, attempts)
+
+
+async def test_what_lies_between_two_stretches_makes_them_one(database: Database) -> None:
+    """The later one, widened to where the earlier begins, used to be refused for standing there already."""
+    await tell_at_once(database, attempt(10, 20, detail="old"))
+    await tell_at_once(database, attempt(30, 40, detail="late"))
+    await tell_at_once(database, attempt(10, 35))
+    assert await all_stretches(database) == [(10, 40, "late")]
+
+
+async def test_a_batch_is_one_statement_whatever_it_brings(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await install(database, "m2", [RegisterSpec("1.8.0")])
+    await tell_at_once(database, attempt(4, detail="old"), attempt(50, 60, detail="old"))
+    asked = []
+    execute = psycopg.AsyncConnection.execute
+
+    async def counted(conn: Any, query: Any, *rest: Any, **options: Any) -> Any:
+        asked.append(query)
+        return await execute(conn, query, *rest, **options)
+
+    batch = [attempt(6), attempt(2), attempt(20, 25), attempt(12), attempt(20), attempt(3, meter="m2"), attempt(48)]
+    async with database.connection() as conn:
+        monkeypatch.setattr(psycopg.AsyncConnection, "execute", counted)
+        await note(conn, [*batch, attempt(3, meter="nobody")])
+    assert len(asked) == 1
+    assert await all_stretches(database) == [(2, 6, "new"), (12, 12, "new"), (20, 25, "new"), (48, 60, "old")]
+    assert await stretches(database) == 5
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_however_attempts_are_told_the_stretches_are_the_same(database: Database, seed: int) -> None:
+    chance = random.Random(seed)
+    firsts = [chance.randrange(60) for _ in range(12)]
+    spans = [(first, first + chance.choice((0, 0, 0, 1, 7))) for first in firsts]
+    left = [attempt(*span) for span in spans]
+    while left:
+        size = chance.randrange(1, 5)
+        await tell_at_once(database, *left[:size])
+        left = left[size:]
+    expected: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if expected and first <= expected[-1][1] + 2:
+            expected[-1] = (expected[-1][0], max(expected[-1][1], last))
+        else:
+            expected.append((first, last))
+    assert [found[:2] for found in await all_stretches(database)] == expected
