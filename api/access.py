@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from api.context import context_of
 from api.doorkeeper import READ, WRITE, Caller, Role
+from api.faults import Fault
 from api.instants import Range
-from api.problems import Problem, not_found
+from api.problems import Problem, invalid, not_found
 from storage import points
 from storage.points import Seen
 
@@ -36,6 +38,8 @@ class _Gate(HTTPBearer):
         if self._scope not in caller.scopes:
             challenge = f'Bearer realm="amr", error="insufficient_scope", scope="{self._scope}"'
             raise Problem("insufficient_scope", headers={"WWW-Authenticate": challenge}, scope=self._scope)
+        if request.scope["query_string"]:
+            _refuse_unexpected(request)
         return caller
 
     async def _admit(self, request: Request) -> Caller:
@@ -49,6 +53,13 @@ class _Gate(HTTPBearer):
             seconds = math.ceil(wait)
             raise Problem("too_many_requests", headers={"Retry-After": str(seconds)}, seconds=seconds)
         return caller
+
+
+def _refuse_unexpected(request: Request) -> None:
+    """Raise the 422 naming the parameters of an operation that has none; the others' own models refuse strange ones."""
+    route = request.scope["route"]
+    if isinstance(route, APIRoute) and not route.dependant.query_params:
+        raise invalid(*(Fault(name, value, "unknown_field") for name, value in request.query_params.multi_items()))
 
 
 Asking = Annotated[Caller, Security(_Gate(READ))]

@@ -125,6 +125,7 @@ def _wrap(app: FastAPI, settings: ApiSettings) -> None:
             expose_headers=[
                 "ETag",
                 "Last-Modified",
+                "Location",
                 "Retry-After",
                 "WWW-Authenticate",
                 "Idempotency-Replayed",

@@ -9,18 +9,18 @@ from decimal import Decimal
 from fastapi import APIRouter, Request, Response
 
 from api.access import Entering, everything, see
-from api.answers import SAID, json_answer, plain
+from api.answers import SAID, json_answer, maybe_local, plain
 from api.billing import billing_json
 from api.context import Context, Here
 from api.doorkeeper import Caller, Role
 from api.entry_schemas import Submission, Submitted
 from api.faults import Fault
-from api.language import language_of
+from api.language import LANGUAGES, language_of
 from api.once import IdempotencyKey, once
 from api.problems import Problem, invalid
 from api.responses import errors
 from api.route import CabinetRoute
-from api.texts import Language
+from api.texts import Language, Text
 from api.words import REASONS
 from ingest.channel import is_counter, unit_of
 from ingest.delivery import Delivery, Fate, Outcome, Verdict
@@ -103,14 +103,19 @@ async def _answer_requests(here: Context, caller: Caller, code: str, taken_at: d
 
 
 def _check_contract(seen: Seen, taken_at: datetime) -> None:
-    parts = everything(seen)
-    if any(part.since <= taken_at < part.until for part in parts):
+    """Raise the 422 naming the dates of the contract when the instant is not within them."""
+    if any(part.since <= taken_at < part.until for part in everything(seen)):
         return
     zone = seen.point.tz
-    contract = ", ".join(
-        f"{part.since.astimezone(zone).isoformat()} … {part.until.astimezone(zone).isoformat()}" for part in parts
-    )
-    raise invalid(Fault("taken_at", taken_at.isoformat(), "outside_contract", contract=contract))
+    periods = [_period(since.astimezone(zone), maybe_local(until, zone)) for since, until in seen.periods or ()]
+    contract = Text(*("; ".join(period.plain(language) for period in periods) for language in LANGUAGES))
+    raise invalid(Fault("taken_at", taken_at.astimezone(zone).isoformat(), "outside_contract", contract=contract))
+
+
+def _period(since: datetime, until: datetime | None) -> Text:
+    if until is None:
+        return Text(f"from {since.isoformat()}", f"с {since.isoformat()}")
+    return Text(f"{since.isoformat()} … {until.isoformat()}", f"{since.isoformat()} … {until.isoformat()}")
 
 
 def _check_values(meter: Standing, values: Mapping[str, Decimal]) -> None:

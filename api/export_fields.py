@@ -10,12 +10,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, WithJsonSchema
 
 from api.instants import FIRST_YEAR, LAST_YEAR, parse
+from api.texts import Text
 from api.validation import fault
 
 _MONTH = re.compile(r"(\d{4})-(\d\d)", re.ASCII)
 _INN = re.compile(r"\d{10}|\d{12}", re.ASCII)
 _LONGEST_NAME = 200
 _MOST_MESSAGES = 999_999_999
+_NO_NAME = Text(
+    f"not a printable name of at most {_LONGEST_NAME} characters",
+    f"это не имя из печатных знаков, не больше {_LONGEST_NAME}",
+)
 
 
 def _day(text: object) -> date:
@@ -30,7 +35,7 @@ def _month(text: object) -> date:
     if found is None or not 1 <= int(found[2]) <= 12:
         raise fault("not_a_month")
     if not FIRST_YEAR <= int(found[1]) < LAST_YEAR:
-        raise fault("out_of_range", least=FIRST_YEAR, most=LAST_YEAR - 1)
+        raise fault("out_of_range", least=f"{FIRST_YEAR}-01", most=f"{LAST_YEAR - 1}-12")
     return date(int(found[1]), int(found[2]), 1)
 
 
@@ -51,7 +56,7 @@ def _zone(text: object) -> ZoneInfo:
 
 def _name(text: object) -> str:
     if not isinstance(text, str) or not text.isprintable() or len(text) > _LONGEST_NAME:
-        raise fault("invalid_value", reason=f"not a printable name of at most {_LONGEST_NAME} characters")
+        raise fault("invalid_value", reason=_NO_NAME)
     return text
 
 

@@ -30,8 +30,12 @@ FAULTS: Mapping[str, FaultText] = {
     ),
     "refused": _text("{reason}", "не принято ({reason})", "correct it and send it again", "исправьте и пришлите снова"),
     "invalid_value": _text("{reason}", "неподходящее значение ({reason})", "correct the value", "исправьте значение"),
-    "wrong_type": _text(
-        "the value is not {expected}", "это не {expected_ru}", "send {expected}", "пришлите {expected_ru}"
+    "wrong_type": _text("the value is not {expected}", "это не {expected}", "send {expected}", "пришлите {expected}"),
+    "not_json_type": _text(
+        "the body is not said to be JSON",
+        "тело запроса не названо JSON",
+        "send it with Content-Type: application/json",
+        "пришлите его с заголовком Content-Type: application/json",
     ),
     "not_a_choice": _text(
         "not one of the known values", "нет такого варианта", "use one of: {expected}", "допустимы: {expected}"
@@ -42,15 +46,13 @@ FAULTS: Mapping[str, FaultText] = {
         "use a value from {least} to {most}",
         "допустимы значения от {least} до {most}",
     ),
-    "too_long": _text(
-        "it is too long", "слишком длинно", "use at most {most} of {what}", "не больше {most} ({what_ru})"
-    ),
-    "empty": _text("it is empty", "пусто", "send at least one {what}", "нужно хотя бы одно ({what_ru})"),
+    "too_long": _text("it is too long", "слишком длинно", "use at most {most} {what}", "не больше {most} {what}"),
+    "empty": _text("it is empty", "пусто", "send at least {what}", "пришлите хотя бы {what}"),
     "not_a_number": _text(
         "not a decimal number",
         "это не десятичное число",
-        'write digits with a point, as "1234.5" or 1234.5',
-        'пишите цифры с точкой: "1234.5" или 1234.5',
+        "write digits with a point and without spaces, such as 1234.5",
+        "пишите цифрами, с точкой и без пробелов, например 1234.5",
     ),
     "negative": _text(
         "a register never shows less than zero",
@@ -89,16 +91,16 @@ FAULTS: Mapping[str, FaultText] = {
         "возьмите канал энергии C.8.E, например {known}",
     ),
     "naive_time": _text(
-        "the time has no offset",
-        "у времени нет смещения",
-        "write it with its offset, as 2026-03-01T00:00:00+04:00 (in an address '+' is written %2B), or as a date",
-        "пишите со смещением: 2026-03-01T00:00:00+04:00 (в адресе '+' пишется %2B), или дату без времени",
+        "the time of day or its offset is missing",
+        "не указано время суток или его смещение",
+        "write {form}; in an address '+' is written %2B",
+        "пишите {form}; в адресе '+' пишется %2B",
     ),
     "not_a_time": _text(
         "not a date or a time",
         "это не дата и не время",
-        "write a date 2026-03-01 or a time with its offset 2026-03-01T00:00:00+04:00",
-        "пишите дату 2026-03-01 или время со смещением 2026-03-01T00:00:00+04:00",
+        "write {form}",
+        "пишите {form}",
     ),
     "not_before": _text(
         "from is not before to",

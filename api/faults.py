@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from api.fault_texts import FAULTS
-from api.texts import Language
+from api.texts import Language, in_language
 
 _LONGEST_ECHO = 100
+_OF_JSON = (dict, list, bool)
+"""What JSON writes in another way than Python."""
 
 
 class Fault:
@@ -22,19 +26,24 @@ class Fault:
     def render(self, language: Language) -> dict[str, object]:
         """The JSON of one item of a problem's `errors`."""
         text = FAULTS[self.code]
+        parameters = in_language(self.parameters, language)
         return {
             "field": self.field,
             "value": self.value,
             "code": self.code,
-            "message": text.message.say(language, self.parameters),
-            "remedy": text.remedy.say(language, self.parameters),
+            "message": text.message.say(language, parameters),
+            "remedy": text.remedy.say(language, parameters),
         }
 
 
 def echo(value: object, longest: int = _LONGEST_ECHO) -> str | None:
-    """A value fit to be said back: short, on one line; None stays None."""
+    """A value fit to be said back: as JSON has it, short, on one line; None stays None."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else str(value)
+    text = json.dumps(value, ensure_ascii=False, default=_as_text) if isinstance(value, _OF_JSON) else _as_text(value)
     text = "".join(c if c.isprintable() else "�" for c in text[: longest + 1])
     return text if len(text) <= longest else text[:longest] + "…"
+
+
+def _as_text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from api.texts import Text
 from api.validation import fault
 from ingest.channel import check_channel
 
@@ -48,7 +49,7 @@ def _shown(value: object) -> Decimal:
 
 def _note(text: object) -> object:
     if isinstance(text, str) and not _PRINTABLE_OR_NEW_LINE.fullmatch(text):
-        raise fault("invalid_value", reason="it holds control characters")
+        raise fault("invalid_value", reason=Text("it holds control characters", "в нём управляющие символы"))
     return text
 
 

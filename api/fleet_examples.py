@@ -31,7 +31,15 @@ _METER = {
     "period": "30m",
     "verified_until": "2031-05-01",
     "point": "flat-12",
-    "contact": {"state": "waiting"},
+    "contact": {
+        "state": "waiting",
+        "tried_at": None,
+        "answered_at": None,
+        "failure": None,
+        "failed_turns": 0,
+        "clock_drift": None,
+        "detail": None,
+    },
 }
 _INSTALLATION = {
     "point": "flat-12",

@@ -12,24 +12,28 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from api.export_fields import Day
 from api.fields import MOST_VALUES, Channel, Input, Shown
 from api.instants import When
+from api.texts import Text
 from api.validation import fault
 
 _NUMBER = re.compile(r"\d{1,7}([.]\d{1,6})?", re.ASCII)
 _PERIOD = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,7})s)?", re.ASCII)
 _LONGEST_NAME = 200
+_NOT_PRINTABLE = Text(
+    "it has spaces around it or characters that cannot be printed", "в нём пробелы по краям или непечатные знаки"
+)
 _MOST_IDS = 1_000
 _LARGEST_ID = 2**53
 
 
 def _name(text: object) -> str:
     if not isinstance(text, str):
-        raise fault("wrong_type", expected="a text", expected_ru="текст")
+        raise fault("wrong_type", expected=Text("a text", "текст"))
     if not text:
-        raise fault("empty", what="character", what_ru="знак")
+        raise fault("empty", what=Text("one character", "один знак"))
     if len(text) > _LONGEST_NAME:
-        raise fault("too_long", most=_LONGEST_NAME, what="characters", what_ru="знаков")
+        raise fault("too_long", most=_LONGEST_NAME, what=Text("characters", "знаков"))
     if text != text.strip() or not text.isprintable():
-        raise fault("invalid_value", reason="it has spaces around it or characters that cannot be printed")
+        raise fault("invalid_value", reason=_NOT_PRINTABLE)
     return text
 
 
@@ -130,7 +134,7 @@ class MeterIn(Input):
     line: Name | None = None
     address: Name | None = None
     gateway: Name | None = None
-    period: Period = timedelta(minutes=30)
+    period: Period = Field(default=timedelta(minutes=30), json_schema_extra={"default": "30m"})
     verified_until: Day | None = Field(None, description="last day of its verification")
     options: dict[str, Any] = Field(default_factory=dict, max_length=50)
     registers: list[RegisterIn] = Field(default_factory=list, max_length=200)

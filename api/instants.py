@@ -12,36 +12,39 @@ from pydantic import AwareDatetime, BeforeValidator, WithJsonSchema
 
 from api.faults import Fault
 from api.problems import invalid
+from api.texts import Text
 from api.validation import fault
 
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 MOST_YEARS = 50
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.]\d{1,9})?)?([Zz]|[+ -]\d\d:\d\d)?", re.ASCII)
+TIME_ALONE = Text("a time with its offset, 2026-03-01T00:00:00+04:00", "время со смещением: 2026-03-01T00:00:00+04:00")
+DATE_OR_TIME = Text(f"a date, 2026-03-01, or {TIME_ALONE.en}", f"дату 2026-03-01 или {TIME_ALONE.ru}")
 _PLUS_LOST = re.compile(r" (\d\d:\d\d)$")
 """A '+' written into an address without %2B arrives as a space; after a time it can mean nothing else."""
 
 
-def parse(text: object) -> date | datetime:
-    """A date, or an aware instant in UTC. Raises pydantic's error with a code of ours."""
+def parse(text: object, form: Text = DATE_OR_TIME) -> date | datetime:
+    """A date, or an aware instant in UTC. Raises pydantic's error with a code of ours, and with the form to write."""
     if not isinstance(text, str) or not (_DATE.fullmatch(text) or _TIME.fullmatch(text)):
-        raise fault("not_a_time")
+        raise fault("not_a_time", form=form)
     try:
         found = date.fromisoformat(text) if len(text) == len("2026-03-01") else _instant(text)
     except ValueError as e:
-        raise fault("not_a_time") from e
+        raise fault("not_a_time", form=form) from e
     if isinstance(found, datetime) and found.tzinfo is None:
-        raise fault("naive_time")
+        raise fault("naive_time", form=form)
     if not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise fault("out_of_range", least=FIRST_YEAR, most=LAST_YEAR)
+        raise fault("out_of_range", least=f"{FIRST_YEAR}-01-01", most=f"{LAST_YEAR}-12-31")
     return found.astimezone(UTC) if isinstance(found, datetime) else found
 
 
 def parse_instant(text: object) -> datetime:
     """An aware instant in UTC; a date alone is not one."""
-    found = parse(text)
+    found = parse(text, TIME_ALONE)
     if not isinstance(found, datetime):
-        raise fault("naive_time")
+        raise fault("naive_time", form=TIME_ALONE)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,8 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
     """The same document with an example for every JSON answer, and every error answered as a problem document."""
     for name in ("HTTPValidationError", "ValidationError"):  # the framework's guess for what takes any text
         document["components"]["schemas"].pop(name, None)
+    for schema in document["components"]["schemas"].values():
+        _say_defaults(schema.get("properties", {}))
     for path, operation in _operations(document):
         if "HTTPValidationError" in str(operation["responses"].get("422")):
             del operation["responses"]["422"]
@@ -67,6 +70,14 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
             elif _JSON in response.get("content", {}) and operation["operationId"] in EXAMPLES:
                 response["content"][_JSON]["example"] = EXAMPLES[operation["operationId"]]
     return document
+
+
+def _say_defaults(properties: dict[str, Any]) -> None:
+    """Tell defaults in words: generators take a field that has one for a field that is always there."""
+    for schema in properties.values():
+        if schema.get("default") is not None:
+            said = f"{json.dumps(schema.pop('default'))} when it is left out"
+            schema["description"] = f"{schema['description']}; {said}" if "description" in schema else said
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,6 +19,7 @@ from PIL import UnidentifiedImageError
 
 from api.faults import Fault
 from api.problems import Problem, invalid
+from api.texts import Text
 from ingest.errors import Busy
 from storage.attachments import Image
 
@@ -60,7 +61,7 @@ async def look_at(content: bytes, media_type: str) -> Image:
 
 def _check_magic(content: bytes, media_type: str) -> None:
     if not content:
-        raise invalid(Fault("body", None, "empty", what="photo", what_ru="фото"))
+        raise invalid(Fault("body", None, "empty", what=Text("one photo", "одно фото")))
     found = next((name for name, magic in _MAGIC.items() if content.startswith(magic)), None)
     if found is None:
         raise invalid(Fault("body", content[:8].hex(" "), "not_a_photo"))

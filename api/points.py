@@ -132,10 +132,20 @@ def _channel(register: Register) -> dict[str, object]:
     }
 
 
+_NEVER_ASKED: dict[str, object] = {
+    "tried_at": None,
+    "answered_at": None,
+    "failure": None,
+    "failed_turns": 0,
+    "clock_drift": None,
+    "detail": None,
+}
+
+
 def contact_json(contact: Contacted | None, remote: bool, zone: ZoneInfo, staff: bool) -> dict[str, object]:
     """Whether the meter answers; what names wires is for staff only."""
     if contact is None:
-        return {"state": "waiting" if remote else "manual"}
+        return {"state": "waiting" if remote else "manual", **_NEVER_ASKED}
     return {
         "state": "answering" if contact.failure is None else "silent",
         "tried_at": contact.tried_at.astimezone(zone),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.faults import Fault
+from api.instants import DATE_OR_TIME
 from api.kinds import KINDS
 from api.problems import Problem, invalid
 
@@ -105,5 +106,5 @@ def _may(code: str, path: str, operation: Mapping[str, Any]) -> bool:
 
 def _problem(code: str) -> Problem:
     if code == "invalid_request":
-        return invalid(Fault("from", "2026-03-01T00:00:00", "naive_time"))
+        return invalid(Fault("from", "2026-03-01T00:00:00", "naive_time", form=DATE_OR_TIME))
     return Problem(code, members=_MEMBERS.get(code), **_PARAMETERS)

@@ -19,7 +19,7 @@ from api.faults import Fault, echo
 from api.kinds import KINDS
 from api.language import language_of
 from api.methods import methods_at
-from api.texts import Language, Text
+from api.texts import Language, Text, in_language
 from api.validation import faults_of
 from ingest.errors import (
     AmrError,
@@ -85,9 +85,7 @@ class Problem(HTTPException):
     def render(self, language: Language) -> dict[str, object]:
         """The JSON of the whole problem in one language."""
         kind = KINDS[self.code]
-        parameters = {
-            name: value.plain(language) if isinstance(value, Text) else value for name, value in self.parameters.items()
-        }
+        parameters = in_language(self.parameters, language)
         return {
             "type": f"/problems/{self.code}",
             "title": kind.title.say(language),
@@ -135,7 +133,7 @@ def response_of(error: Exception, request: Request) -> Response:
     if isinstance(error, Problem):
         return answer(error, request)
     if isinstance(error, RequestValidationError):
-        return answer(_of_validation(error), request)
+        return answer(_of_validation(error, request), request)
     if isinstance(error, StarletteHTTPException):
         return answer(_of_framework(error, request), request)
     code = next((ERRORS[c] for c in type(error).__mro__ if c in ERRORS), None)
@@ -146,7 +144,9 @@ def response_of(error: Exception, request: Request) -> Response:
     return answer(_of_ours(code, error, request), request)
 
 
-def _of_validation(error: RequestValidationError) -> Problem:
+def _of_validation(error: RequestValidationError, request: Request) -> Problem:
+    if isinstance(error.body, bytes):  # the framework reads no JSON that is not said to be some
+        return invalid(Fault("Content-Type", request.headers.get("content-type"), "not_json_type"))
     broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
     if broken is not None:
         return Problem("malformed_json", reason=echo(broken["ctx"]["error"]))

@@ -18,6 +18,7 @@ from api.exact_json import decode
 from api.metrics import REQUESTS
 from api.patience import BODY, SLOWEST
 from api.problems import Problem, response_of
+from api.texts import Text
 from storage import audit
 
 
@@ -50,7 +51,10 @@ class ExactRequest(Request):
                     pieces.append(piece)
                     patience.reschedule(begun + BODY + size / SLOWEST)
         except TimeoutError as e:
-            reason = f"after {size} bytes nothing more of the body came; send it again"
+            reason = Text(
+                f"after {size} bytes nothing more of the body came; send it again",
+                f"после {size} байт тело запроса перестало приходить; пришлите его ещё раз",
+            )
             raise Problem("bad_request", reason=reason, headers={"Connection": "close"}) from e
         return b"".join(pieces)
 

@@ -41,14 +41,14 @@ class Contact(Output):
     """
 
     state: ContactState
-    tried_at: datetime | None = None
-    answered_at: datetime | None = None
-    failure: str | None = Field(None, description="stable code such as timeout", examples=["timeout"])
-    failed_turns: int = 0
+    tried_at: datetime | None
+    answered_at: datetime | None
+    failure: str | None = Field(description="stable code such as timeout", examples=["timeout"])
+    failed_turns: int
     clock_drift: int | None = Field(
-        None, description="seconds the meter's own clock was ahead when it last told it", examples=[-42]
+        description="seconds the meter's own clock was ahead when it last told it", examples=[-42]
     )
-    detail: str | None = Field(None, description="for staff only")
+    detail: str | None = Field(description="for staff only")
 
 
 class PointSummary(Output):

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from api.fields import Input, Note, Output
 from api.fleet_inputs import ExchangeIn, Name
+from api.texts import Text
 from api.validation import fault
 
 ServiceKind = Literal["admission", "installation", "replacement", "maintenance", "equipment"]
@@ -18,7 +19,7 @@ ServiceState = Literal["submitted", "in_progress", "done", "refused"]
 
 def _told(text: object) -> object:
     if isinstance(text, str) and not text.strip():
-        raise fault("empty", what="word", what_ru="слово")
+        raise fault("empty", what=Text("one word", "одно слово"))
     return text
 
 

@@ -23,3 +23,8 @@ class Text:
     def plain(self, language: Language) -> str:
         """The sentence as it is written: braces in it are only braces."""
         return self.ru if language == "ru" else self.en
+
+
+def in_language(parameters: Mapping[str, object], language: Language) -> dict[str, object]:
+    """The same parameters, of those that are sentences themselves the one in the language."""
+    return {name: one.plain(language) if isinstance(one, Text) else one for name, one in parameters.items()}

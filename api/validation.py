@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,19 +10,24 @@ from pydantic_core import PydanticCustomError
 
 from api.fault_texts import FAULTS
 from api.faults import Fault
+from api.texts import Text
 
 _PLACES = {"body", "query", "path", "header"}
-_TYPES: Mapping[str, tuple[str, str]] = {
-    "string_type": ("a text", "текст"),
-    "bool_type": ("true or false", "true или false"),
-    "dict_type": ("an object", "объект"),
-    "list_type": ("a list", "список"),
-    "model_type": ("an object", "объект"),
-    "model_attributes_type": ("an object", "объект"),
-    "int_type": ("a whole number", "целое число"),
-    "int_parsing": ("a whole number", "целое число"),
-    "int_from_float": ("a whole number", "целое число"),
+_WHOLE, _OBJECT = Text("a whole number", "целое число"), Text("an object", "объект")
+_TYPES: Mapping[str, Text] = {
+    "string_type": Text("a text", "текст"),
+    "bool_type": Text("true or false", "true или false"),
+    "dict_type": _OBJECT,
+    "list_type": Text("a list", "список"),
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
 }
+_CHARACTERS, _ITEMS = Text("characters", "знаков"), Text("items", "элементов")
+_ITEM = Text("one item", "одно значение")
+_QUOTED = re.compile("'([^']*)'")
 
 
 def fault(code: str, **parameters: object) -> PydanticCustomError:
@@ -42,8 +48,7 @@ def _fault_of(error: Mapping[str, Any]) -> Fault:
     if kind in FAULTS and "message" in error.get("ctx", {}):  # pydantic has kinds of the same name
         return Fault(field, value, kind, **context)
     if kind in _TYPES:
-        expected, expected_ru = _TYPES[kind]
-        return Fault(field, value, "wrong_type", expected=expected, expected_ru=expected_ru)
+        return Fault(field, value, "wrong_type", expected=_TYPES[kind])
     return _standard(kind, field, value, context, error["msg"])
 
 
@@ -53,10 +58,10 @@ def _standard(kind: str, field: str, value: object, context: Mapping[str, Any], 
     if kind == "extra_forbidden":
         return Fault(field, value, "unknown_field")
     if kind in ("enum", "literal_error"):
-        return Fault(field, value, "not_a_choice", expected=context["expected"])
+        return Fault(field, value, "not_a_choice", expected=", ".join(_QUOTED.findall(context["expected"])))
     if kind in ("string_too_long", "too_long"):
-        what = ("characters", "знаков") if kind == "string_too_long" else ("items", "элементов")
-        return Fault(field, value, "too_long", most=context["max_length"], what=what[0], what_ru=what[1])
+        what = _CHARACTERS if isinstance(value, str) else _ITEMS
+        return Fault(field, value, "too_long", most=context["max_length"], what=what)
     if kind in ("too_short", "string_too_short"):
-        return Fault(field, value, "empty", what="item", what_ru="значение")
+        return Fault(field, value, "empty", what=_ITEM)
     return Fault(field, value, "invalid_value", reason=message)

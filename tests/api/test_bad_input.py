@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -170,3 +171,70 @@ async def test_when_all_connections_are_taken_clients_are_told_to_come_back(
 async def test_what_is_sent_never_comes_back_as_markup(house: House) -> None:
     answer: Any = await house.get("/points/<script>alert(1)<%2Fscript>", "root")
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_parameters_of_operations_that_have_none_are_refused(house: House) -> None:
+    """`?confirm=true` in the address would otherwise be a confirmation that is silently lost."""
+    body = {"taken_at": "2023-03-20T19:30:00+04:00", "values": {"1.8.0": "1"}}
+    for answer in (
+        await house.post("/points/flat-1/readings?confirm=true", "boris", body),
+        await house.get("/points/flat-1/readings/latest", confirm="true"),
+        await house.get("/points/flat-1", confirm="true"),
+        await house.get("/points/flat-1/history", "egor", confirm="true"),
+    ):
+        assert answer.status_code == 422, answer.text
+        [error] = answer.json()["errors"]
+        assert (error["field"], error["value"], error["code"]) == ("confirm", "true", "unknown_field")
+    assert (await house.get("/points/flat-1", "boris", **{"": ""})).status_code == 422
+    assert (await house.client.get("/api/v1/points/flat-1?")).status_code == 401, "who asks comes first"
+    assert (await house.get("/points/flat-1/readings", limit=1)).status_code == 200
+
+
+async def test_the_remedy_of_a_time_is_one_that_is_taken(house: House, subtests: pytest.Subtests) -> None:
+    """Where only an instant will do, nobody is told to write a date."""
+    values = {"values": {"1.8.0": "1"}}
+    for taken_at in ("2023-03-20", "2023-03-20T19:30:00", "20.03.2023 19:30", 1679329800):
+        with subtests.test(taken_at=taken_at):
+            answer = await house.post("/points/flat-1/readings", "boris", {"taken_at": taken_at, **values})
+            [error] = answer.json()["errors"]
+            assert "a time with its offset, 2026-03-01T00:00:00+04:00" in error["remedy"]
+            assert "a date" not in error["remedy"]
+    ranged = await house.get("/points/flat-1/consumption", **{"from": "2023-03-01T00:00", "to": "2023-03-02"})
+    assert "write a date, 2026-03-01, or a time" in ranged.json()["errors"][0]["remedy"]
+    old = await house.get("/points/flat-1/consumption", **{"from": "1900-01-01", "to": "2023-03-02"})
+    assert "from 1970-01-01 to 2199-12-31" in old.json()["errors"][0]["remedy"]
+
+
+RUSSIAN: list[tuple[dict[str, Any], str]] = [
+    ({"values": {"1.8.0": "1,5"}}, "пишите цифрами, с точкой и без пробелов, например 1234.5"),
+    ({"note": "x" * 501}, "не больше 500 знаков"),
+    ({"note": "a\x00"}, "исправьте значение"),
+    ({"values": {}}, "пришлите хотя бы одно значение"),
+    ({"values": [1]}, "пришлите объект"),
+    ({"taken_at": "2023-03-20"}, "пишите время со смещением: 2026-03-01T00:00:00+04:00; в адресе '+' пишется %2B"),
+    ({"taken_at": "2022-12-30T12:00:00Z"}, "укажите время в пределах договора: с 2023-02-01T03:00:00+03:00"),
+]
+
+
+async def test_a_consumers_page_hears_one_language(house: House, subtests: pytest.Subtests) -> None:
+    headers = {**bearer("boris"), "Accept-Language": "ru"}
+    right = {"taken_at": "2023-03-20T19:30:00+04:00", "values": {"1.8.0": "1"}}
+    for wrong, remedy in RUSSIAN:
+        with subtests.test(wrong=str(wrong)[:40]):
+            answer = await house.client.post("/api/v1/points/flat-1/readings", json={**right, **wrong}, headers=headers)
+            [error] = answer.json()["errors"]
+            assert error["remedy"] == remedy
+            assert not re.search("[a-z]{3}", error["message"]), "no English in it"
+    choice = await house.client.get(
+        "/api/v1/points/flat-1/consumption?from=2023-03-01&to=2023-03-09&step=week", headers=headers
+    )
+    assert choice.json()["errors"][0]["remedy"] == "допустимы: half-hour, hour, day, month, year"
+
+
+async def test_what_came_is_said_back_as_it_came(house: House) -> None:
+    body = {"taken_at": "2022-12-30T15:00:00+03:00", "values": {"1.8.0": 1}, "confirm": {"ну": [True, None, 1]}}
+    answer = await house.post("/points/flat-1/readings", "boris", body)
+    assert answer.json()["errors"][0]["value"] == '{"ну": [true, null, 1]}'
+    del body["confirm"]
+    outside = await house.post("/points/flat-1/readings", "boris", body)
+    assert outside.json()["errors"][0]["value"] == "2022-12-30T15:00:00+03:00"

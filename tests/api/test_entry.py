@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -126,7 +127,7 @@ NOT_ON_A_DISPLAY = [
     ('"-1"', "negative", "-1"),
     ("-1", "negative", "-1"),
     ("-0.0", "negative", "-0.0"),
-    ("true", "not_a_number", "True"),
+    ("true", "not_a_number", "true"),
     ("null", "not_a_number", None),
     ("[1]", "not_a_number", "[1]"),
     ('""', "not_a_number", ""),
@@ -223,10 +224,16 @@ async def test_a_body_beyond_the_limit_is_not_read(house: House) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_other_media_types_are_refused(house: House) -> None:
-    headers = {**bearer("vera"), "Content-Type": "text/plain"}
-    answer = await house.client.post("/api/v1/points/flat-2/readings", content=b"{}", headers=headers)
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", None])
+async def test_other_media_types_are_refused(house: House, media_type: str | None) -> None:
+    headers = {**bearer("vera"), **({"Content-Type": media_type} if media_type else {})}
+    body = json.dumps(zones("1", "2")).encode()
+    answer = await house.client.post("/api/v1/points/flat-2/readings", content=body, headers=headers)
     assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert (error["field"], error["value"], error["code"]) == ("Content-Type", media_type, "not_json_type")
+    assert "application/json" in error["remedy"]
+    assert await stored(house) == []
 
 
 async def test_other_peoples_points_cannot_be_written_to(house: House) -> None:

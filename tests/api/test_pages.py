@@ -93,6 +93,12 @@ class TestOrigins:
             assert answer.status_code == status
             assert answer.headers["access-control-allow-origin"] == "https://cabinet.example"
 
+    async def test_the_page_may_read_where_what_it_made_is(self, house: House) -> None:
+        headers = {**bearer("boris"), "Origin": "https://cabinet.example"}
+        made = await house.client.post("/api/v1/points/flat-1/reading-requests", headers=headers)
+        assert made.headers["location"].endswith(f"/reading-requests/{made.json()['number']}")
+        assert "Location" in made.headers["access-control-expose-headers"]
+
     async def test_faults_of_ours_can_be_read_by_the_page_too(self, house: House) -> None:
         async with house.database.connection() as conn:
             await conn.execute("ALTER TABLE point DROP COLUMN address")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -149,10 +150,13 @@ def test_braces_in_what_clients_send_stay_braces() -> None:
     ("value", "said"),
     [
         (None, None),
-        (True, "True"),
+        (True, "true"),
         ("a\nb\x00", "a�b�"),
         ("x" * 101, "x" * 100 + "…"),
         ([1, 2], "[1, 2]"),
+        ({"a": None, "б": Decimal("1.50")}, '{"a": null, "б": "1.50"}'),
+        (Decimal("1.50"), "1.50"),
+        (b"{\xff", "{�"),
         ("\ud800", "�"),
     ],
 )

@@ -18,6 +18,10 @@ async function firstPoint(): Promise<string> {
   const point = data?.items.find((one) => one.meter !== null);
   assert(point !== undefined, "the consumer has a point with a meter");
   assert.equal(typeof point.zone, "string");
+  assert(point.contact !== null, "there is a meter");
+  const failedTurns: number = point.contact.failed_turns; // what the types promise is there
+  assert.equal(typeof failedTurns, "number");
+  assert.notEqual(point.contact.answered_at, undefined);
   return point.code;
 }
 
@@ -38,21 +42,21 @@ async function statistics(code: string): Promise<void> {
   assert(amount === null || /^-?\d+(\.\d+)?$/.test(amount));
 }
 
-async function typeIn(code: string, value: string, takenAt: Date, confirm: boolean) {
+async function typeIn(code: string, value: string, takenAt: Date, confirm?: boolean) {
   return cabinet.POST("/api/v1/points/{code}/readings", {
     params: { path: { code }, header: { "Idempotency-Key": randomUUID() } },
-    body: { taken_at: takenAt.toISOString(), values: { "1.8.0": value }, confirm },
+    body: { taken_at: takenAt.toISOString(), values: { "1.8.0": value }, ...(confirm === undefined ? {} : { confirm }) },
     headers: { "Accept-Language": "ru" },
   });
 }
 
 async function manualEntry(code: string): Promise<void> {
   const now = Date.now();
-  const taken = await typeIn(code, "1000", new Date(now - 60_000), false);
+  const taken = await typeIn(code, "1000", new Date(now - 60_000));
   assert.equal(taken.response.status, 201, JSON.stringify(taken.error));
   assert.equal(taken.data?.values[0]?.quality, "good");
 
-  const doubtful = await typeIn(code, "10", new Date(now), false);
+  const doubtful = await typeIn(code, "10", new Date(now));
   assert.equal(doubtful.response.status, 409);
   const problem = doubtful.error as Problem & { values: { reasons: { code: string; text: string }[] }[] };
   assert.equal(problem.code, "doubtful");
