@@ -96,6 +96,7 @@ class Forwarder:
         self._backlog = True
         self._underway = 0
         self._forgettable: list[int] = []
+        self._ever = False
         self._outage = Outage(log, {"broker": str(broker)})
         self._wake = asyncio.Event()
 
@@ -108,7 +109,10 @@ class Forwarder:
         return self._door.offer(delivery)
 
     async def run(self) -> None:
-        """Keep what is put, connect, send, forget what is confirmed; until cancelled."""
+        """Keep what is put, connect, send, forget what is confirmed; until cancelled.
+
+        Misconfigured for certificates that cannot be used from the start.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._door.run(), name="forward: keep")
             await self._keep_connected()
@@ -133,12 +137,18 @@ class Forwarder:
             if time.monotonic() - since > 2 * self._pace.longest_pause:
                 pause = self._pace.first_pause
             wait = random.uniform(0.2, 1.8) * pause
-            self._outage.told("%s; trying again in %.0f s, and so on, %s", error, wait, self._waiting())
+            self._outage.told("%s; trying again in %.0f s, and so on, %s", error, wait, self._waiting(), why=str(error))
             await asyncio.sleep(wait)
             pause = min(2 * pause, self._pace.longest_pause)
 
     async def _one_connection(self) -> AmrError:
-        connection = Connection(self.broker, {confirmed_topic(self.gateway): 1}, self._received)
+        try:
+            connection = Connection(self.broker, {confirmed_topic(self.gateway): 1}, self._received)
+        except Misconfigured as error:
+            if not self._ever:
+                raise
+            return error  # certificates that were good are just being replaced
+        self._ever = True
         try:
             await connection.open()
             self.connected.set()

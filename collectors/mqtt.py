@@ -1,9 +1,9 @@
-"""One connection to an MQTT broker: the only paho import.
+"""One connection to an MQTT broker: its socket, and what passes over it.
 
-paho makes the session (TLS, CONNECT, SUBSCRIBE, keep-alive, DISCONNECT); its socket is ours. Bytes are read in bulk,
-the PUBLISH packets among them decoded by `frames`, all else given to paho, and PUBACKs are written in bulk.
-(paho's own loop asks the kernel three times and makes a dozen objects for each message: about 57 µs in its thread,
-28 µs in an event loop on MQTT 5; this way it is about 4.) Nothing is acknowledged unless `acknowledge` is called.
+paho makes the session (`paho_session`); its socket is ours. Bytes are read in bulk, the PUBLISH packets among them
+decoded by `frames`, all else given to paho, and PUBACKs are written in bulk. (paho's own loop asks the kernel three
+times and makes a dozen objects for each message: about 57 µs in its thread, 28 µs in an event loop on MQTT 5; this way
+it is about 4.) Nothing is acknowledged unless `acknowledge` is called.
 
 A `Connection` is used once. Message ids mean nothing on the next one, so late acknowledgements die with their object.
 """
@@ -16,17 +16,11 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-
 from collectors.broker import Broker
 from collectors.frames import Frames, Publish, puback
-from collectors.tls import context_of
+from collectors.paho_session import Heard, Session
 from collectors.two_writers import TwoWriters
-from ingest.errors import AmrError, Refused, Unreachable
+from ingest.errors import AmrError, Malformed, Refused, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +28,6 @@ _CHUNK = 256 << 10
 _TICK = 1.0
 
 Received = Callable[["Connection", list[Publish]], None]
-
-
-class _Fed(Client):
-    """A paho client that reads what it is given instead of its socket. (The one private name of paho we rely on.)"""
-
-    fed = b""
-    at_end = False
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        if not self.fed and not self.at_end:
-            raise BlockingIOError
-        taken, self.fed = self.fed[:bufsize], self.fed[bufsize:]
-        return taken
 
 
 class Connection:
@@ -64,16 +45,25 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._frames = Frames(properties=broker.version == 5)
-        self._writers = TwoWriters(self._write_packets)
+        self._writers = TwoWriters(lambda: self._session.write())
         self._wired = False
         self._reading = False
         self._tick: asyncio.TimerHandle | None = None
         self._unconfirmed: dict[int, asyncio.Future[None]] = {}
-        self._client = self._make_client()
+        heard = Heard(
+            self._accepted,
+            self._subscribed,
+            self._refused,
+            self._confirmed,
+            self._end,
+            self._closing,
+            self._has_more,
+        )
+        self._session = Session(broker, self._filters, heard)
 
     async def open(self) -> None:
         """Connect and subscribe. Unreachable when nobody answers, Refused when the broker says no."""
-        connecting = self._loop.run_in_executor(None, self._connect)
+        connecting = self._loop.run_in_executor(None, self._session.connect)
         try:
             await asyncio.shield(connecting)
             self._wired = True
@@ -83,11 +73,19 @@ class Connection:
             async with asyncio.timeout(self.broker.patience.total_seconds()):  # wait_for may swallow a cancellation
                 await asyncio.shield(self._ready)
         except ssl.SSLError as e:
-            raise Refused(f"{self.broker}: TLS failed ({e}); check the CA, the host name and our certificate") from e
+            raise Refused(
+                f"{self.broker}: TLS failed ({e}); check the CA, the host name, our certificate, and that this is a TLS"
+                " port"
+            ) from e
         except TimeoutError as e:
-            raise Unreachable(f"{self.broker}: no answer in {self.broker.patience.total_seconds():g} s") from e
+            raise Unreachable(
+                f"{self.broker}: no answer in {self.broker.patience.total_seconds():g} s; does a broker listen there?"
+            ) from e
         except OSError as e:
-            raise Unreachable(f"{self.broker}: {e}; is the broker running, and the address right?") from e
+            tls = ", and that a TLS port" if self.broker.tls else ""
+            raise Unreachable(f"{self.broker}: {e}; is the broker running, and the address right{tls}?") from e
+        except Unreachable as e:
+            raise Unreachable(f"{e}, before it answered: {self._why_unanswered()}") from e
         finally:
             if not self._ready.done() or self._ready.exception():
                 connecting.add_done_callback(lambda _: self.abort(Unreachable(f"{self.broker}: not connected")))
@@ -105,24 +103,28 @@ class Connection:
         if self.lost.done():
             confirmed.cancel()
         else:
-            self._unconfirmed[self._client.publish(topic, payload, qos=1, retain=retained).mid] = confirmed
+            try:
+                self._unconfirmed[self._session.publish(topic, payload, retained=retained)] = confirmed
+            except Malformed as error:  # a name out of somebody's topic, made longer
+                log.warning("%s: a message of ours is not sent: %s", self.broker, error)
+                confirmed.cancel()
         return confirmed
 
     def forget(self, topic_filter: str) -> None:
         """Take a subscription back: the broker keeps nothing more for it."""
         if not self.lost.done():
-            self._client.unsubscribe(self.broker.shared(topic_filter))
+            self._session.unsubscribe(self.broker.shared(topic_filter))
 
     def pause(self) -> None:
         """Stop reading: back-pressure reaches the broker through TCP."""
-        sock: Any = self._client.socket()
+        sock = self._session.socket
         if self._reading and sock is not None:
             self._loop.remove_reader(sock)
         self._reading = False
 
     def resume(self) -> None:
         """Read again."""
-        sock: Any = self._client.socket()
+        sock = self._session.socket
         if not self._reading and sock is not None:
             self._loop.add_reader(sock, self._readable)
             self._reading = True
@@ -132,124 +134,60 @@ class Connection:
         if not self.lost.done():
             if self.broker.status_topic:
                 self.publish(self.broker.status_topic, b"offline", retained=True)
-            self._client.disconnect()
+            self._session.disconnect()
             await asyncio.wait([self.lost], timeout=self.broker.patience.total_seconds())
         self.abort(Unreachable(f"{self.broker}: closed by us"))
 
     def abort(self, error: AmrError) -> None:
         """Drop the socket at once."""
         self._end(error)
-        self._client.at_end = True
-        self._client.fed = b""
-        self._client.loop_read()
+        self._session.drop()
 
-    # -- paho's side ------------------------------------------------------------------------------------------------
+    def _why_unanswered(self) -> str:
+        if self.broker.tls is None:
+            return "does this port want TLS (mqtts://)?"
+        return "is our certificate one that the broker takes, and not over?"
 
-    def _make_client(self) -> _Fed:
-        broker = self.broker
-        old = broker.version == 4
-        client = _Fed(
-            CallbackAPIVersion.VERSION2,
-            client_id=broker.client_id,
-            protocol=MQTTProtocolVersion.MQTTv311 if old else MQTTProtocolVersion.MQTTv5,
-            clean_session=False if old else None,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        client.connect_timeout = broker.patience.total_seconds()
-        client.username = broker.username
-        client.password = broker.password
-        if broker.tls is not None:
-            client.tls_set_context(context_of(broker.tls))
-        if broker.status_topic:
-            client.will_set(broker.status_topic, b"offline", qos=1, retain=True)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_publish = self._on_publish
-        client.on_disconnect = self._on_disconnect
-        client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._on_register_write
-        return client
+    # -- what paho tells --------------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        """Blocks (name, TCP, TLS), so it runs in a thread; nothing of ours is wired yet."""
-        keepalive = int(self.broker.keepalive.total_seconds())
-        if self.broker.version == 4:
-            self._client.connect(self.broker.host, self.broker.port, keepalive)
-            return
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = min(int(self.broker.session.total_seconds()), 0xFFFFFFFF)
-        properties.ReceiveMaximum = self.broker.window
-        self._client.connect(self.broker.host, self.broker.port, keepalive, clean_start=False, properties=properties)
-
-    def _on_connect(
-        self, client: Client, data: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            self._fail(Refused(f"{self.broker}: refused, {reason}; check the user, the password and the client id"))
-            return
-        log.info("%s: connected, session %s", self.broker, "kept" if flags.session_present else "new")
-        self._check_limits(properties)
+    def _accepted(self, kept: bool) -> None:
         if self.broker.status_topic:
             self.publish(self.broker.status_topic, b"online", retained=True)
-        if self._filters:
-            client.subscribe(list(self._filters.items()))
-        if flags.session_present or not self._filters:
+        if kept or not self._filters:
             # What waited for us comes before the SUBACK, and may be more than is read before some of it is stored.
-            self._set_ready()
+            self._subscribed()
 
-    def _check_limits(self, properties: Properties | None) -> None:
-        """MQTT 5 brokers say what they cannot do; better heard now than missed later."""
-        expiry = getattr(properties, "SessionExpiryInterval", None)
-        if expiry is not None and expiry < self.broker.session.total_seconds():
-            log.warning("%s: the broker keeps our session for %s s only", self.broker, expiry)
-        if self.broker.group and getattr(properties, "SharedSubscriptionAvailable", 1) == 0:
-            self._fail(Refused(f"{self.broker}: no shared subscriptions on this broker; take the group away"))
-        if getattr(properties, "MaximumQoS", 1) < 1:
-            self._fail(Refused(f"{self.broker}: the broker grants QoS 0 only, so messages would be lost; change that"))
+    def _subscribed(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
 
-    def _on_subscribe(
-        self, client: Client, data: object, mid: int, reasons: list[ReasonCode], properties: Properties | None
-    ) -> None:
-        for (name, wanted), reason in zip(self._filters.items(), reasons, strict=False):
-            if reason.is_failure:
-                error = Refused(f"{self.broker}: may not subscribe to {name!r} ({reason}); allow it at the broker")
-                self._loop.call_soon(self.abort, error)  # paho may not be ended from within its own callback
-                return
-            if reason.value < wanted:
-                log.warning("%s: QoS %s granted for %r instead of %s", self.broker, reason.value, name, wanted)
-        self._set_ready()
+    def _refused(self, error: AmrError) -> None:
+        self._fail(error)
+        self._loop.call_soon(self.abort, error)
 
-    def _on_publish(
-        self, client: Client, data: object, mid: int, reason: ReasonCode, properties: Properties | None
-    ) -> None:
+    def _confirmed(self, mid: int, refused: str | None) -> None:
         confirmed = self._unconfirmed.pop(mid, None)
         if confirmed is not None and not confirmed.done():
-            if reason.is_failure:
-                log.warning("%s: a message of ours is refused, %s; allow the topic at the broker", self.broker, reason)
-                confirmed.cancel()
-            else:
+            if refused is None:
                 confirmed.set_result(None)
+            else:
+                log.warning("%s: a message of ours is refused, %s; allow the topic at the broker", self.broker, refused)
+                confirmed.cancel()
 
-    def _on_disconnect(
-        self, client: Client, data: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        self._end(Unreachable(f"{self.broker}: the connection ended, {reason}"))
-
-    def _on_socket_close(self, client: Client, data: object, sock: Any) -> None:
+    def _closing(self, sock: Any) -> None:
         if self._wired:
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
         self._reading = False
 
-    def _on_register_write(self, client: Client, data: object, sock: Any) -> None:
+    def _has_more(self, sock: Any) -> None:
         if self._wired:
             self._loop.add_writer(sock, self._write)
 
     # -- the socket's side ------------------------------------------------------------------------------------------
 
     def _readable(self) -> None:
-        sock: Any = self._client.socket()
+        sock = self._session.socket
         try:
             data = sock.recv(_CHUNK)
             while pending := (sock.pending() if isinstance(sock, ssl.SSLSocket) else 0):
@@ -277,13 +215,12 @@ class Connection:
             if isinstance(packet, Publish):
                 messages.append(packet)
             elif not self.lost.done():
-                self._client.fed = packet
-                self._client.loop_read()
+                self._session.feed(packet)
         if messages:
             self._received(self, messages)
 
     def _write(self) -> None:
-        sock: Any = self._client.socket()
+        sock = self._session.socket
         if sock is None:
             return
         try:
@@ -291,29 +228,20 @@ class Connection:
         except OSError as e:
             self.abort(_because(Unreachable(f"{self.broker}: the connection broke, {e}"), e))
             return
-        if self._client.socket() is None:
+        if self._session.socket is None:
             return
         if more:
             self._loop.add_writer(sock, self._write)
         else:
             self._loop.remove_writer(sock)
 
-    def _write_packets(self) -> bool:
-        """paho's own packets; True when one of them is half-sent."""
-        self._client.loop_write()
-        return self._client.want_write()
-
     def _beat(self) -> None:
-        """paho's clockwork: keep-alive."""
+        """Keep-alive."""
         if self.lost.done():
             return
-        if self._client.loop_misc() not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_CONN_LOST):
+        if not self._session.beat():
             self.abort(Unreachable(f"{self.broker}: the connection is gone"))
         self._tick = self._loop.call_later(_TICK, self._beat)
-
-    def _set_ready(self) -> None:
-        if not self._ready.done():
-            self._ready.set_result(None)
 
     def _fail(self, error: AmrError) -> None:
         if not self._ready.done():

@@ -25,7 +25,7 @@ from collectors.frames import Publish
 from collectors.mqtt import Connection
 from collectors.payload import Message
 from ingest.delivery import Delivery, Outcome, Reject
-from ingest.errors import AmrError, Unreachable
+from ingest.errors import AmrError, Misconfigured, Unreachable
 from ingest.outage import Outage
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Subscriber:
         return len(self._arrived) + len(self._put)
 
     async def run(self) -> None:
-        """Subscribe, and keep doing so."""
+        """Subscribe, and keep doing so. Misconfigured for certificates that cannot be used from the start."""
         storing = asyncio.create_task(self._store())
         try:
             await self._keep_connected(storing)
@@ -151,7 +151,7 @@ class Subscriber:
             brief += self.counts.connections - connections
             if brief == BRIEF:
                 log.error("%s: connections end at once; does another process use this client id?", self.broker)
-            self._outage.told("%s; trying again in about %.1f s, and so on", error, pause)
+            self._outage.told("%s; trying again in about %.1f s, and so on", error, pause, why=str(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, LONGEST_PAUSE)
             while self._crowded():
@@ -159,7 +159,12 @@ class Subscriber:
         storing.result()
 
     async def _one_connection(self, storing: asyncio.Task[None]) -> AmrError:
-        connection = self._connection = Connection(self.broker, self._filters, self._received)
+        try:
+            connection = self._connection = Connection(self.broker, self._filters, self._received)
+        except Misconfigured as error:
+            if self._connection is None:
+                raise
+            return error  # certificates that were good are just being replaced
         try:
             await connection.open()
             self.counts.connections += 1

@@ -37,5 +37,8 @@ def context_of(tls: Tls) -> ssl.SSLContext:
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ssl.SSLError) as e:
-        raise Misconfigured(f"TLS files {tls}: {e}; write the paths of PEM files that can be read") from e
+        names = ", ".join(str(one) for one in (tls.ca, tls.certificate, tls.key) if one) or "of the system"
+        raise Misconfigured(
+            f"TLS files {names}: {e}; write the paths of PEM files that can be read, and the key of this certificate"
+        ) from e
     return context

@@ -1,4 +1,4 @@
-"""Something of ours that is away for a while: told once when it begins and once when it is over."""
+"""Something of ours that is away for a while: told when it begins, when its cause changes, and when it is over."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ class Outage:
         self._log = log
         self._where = dict(where or {})
         self._since: float | None = None
+        self._why: object = ""
 
     def __bool__(self) -> bool:
         """Whether it lasts."""
         return self._since is not None
 
-    def told(self, message: str, *args: object, **where: object) -> None:
-        """It failed (again); `where` goes with this record alone."""
-        begins = self._since is None
-        self._since = self._since or time.monotonic()
-        self._log.log(logging.WARNING if begins else logging.DEBUG, message, *args, extra={**self._where, **where})
+    def told(self, message: str, *args: object, why: object = "", **where: object) -> None:
+        """It failed (again); `where` goes with this record alone. Another `why` than before is news."""
+        news = self._since is None or why != self._why
+        self._since, self._why = self._since or time.monotonic(), why
+        self._log.log(logging.WARNING if news else logging.DEBUG, message, *args, extra={**self._where, **where})
 
     def over(self, message: str, *args: object) -> None:
         """It works: said only if it did not."""

@@ -18,10 +18,12 @@ import pytest
 from pydantic import SecretStr
 
 from collectors.broker import Broker
+from collectors.forward import Forwarder, Pace
 from collectors.frames import Publish
 from collectors.mqtt import Connection
 from collectors.payload import LARGEST_PAYLOAD
 from collectors.settings import CollectorSettings
+from collectors.spool import Spool
 from collectors.tls import Tls
 from ingest.errors import AmrError, Misconfigured, Refused, Unreachable
 from simulators.broker import EmbeddedBroker
@@ -36,6 +38,7 @@ from tests.collectors.push_rig import (
     message,
     meters,
     publish_all,
+    running,
     stored,
     subscribed,
     until,
@@ -184,8 +187,12 @@ async def test_tls_with_our_ca_and_our_certificate(certificates: Certificates, d
             await publish_all(mosquitto.url, [message("100", place, 100) for place in range(0, 20_000, 100)])
             await until(lambda: subscriber.counts.acknowledged == 200)
         assert await stored(database) == list(range(20_000))
-        for wrong in (Tls(), Tls(certificates.ca)):
-            with pytest.raises((Refused, Unreachable)):
+        for wrong, told in (
+            (Tls(), "check the CA"),
+            (Tls(certificates.ca), "is our certificate one that the broker takes"),
+            (None, "does this port want TLS"),
+        ):
+            with pytest.raises((Refused, Unreachable), match=told):
                 await Connection(replace(broker, tls=wrong, patience=QUICK), FILTERS, lambda _, m: None).open()
 
 
@@ -195,6 +202,37 @@ def test_certificate_files_that_cannot_be_read_are_named(tmp_path: Path) -> None
 
     with pytest.raises(Misconfigured, match=r"none\.pem.*PEM"):
         asyncio.run(attempt())
+
+
+async def test_certificates_being_replaced_end_no_process(certificates: Certificates, tmp_path: Path) -> None:
+    """Whoever was connected tries on while the files make no pair, and has the new ones at the next connection."""
+    port = free_port()
+    listener = f"listener {port} 127.0.0.1\ncertfile {certificates.server}\nkeyfile {certificates.server_key}"
+    own = tmp_path / "client.pem"
+    own.write_bytes(certificates.client.read_bytes())
+    broker = Broker("localhost", port, tls=Tls(certificates.ca, own, certificates.client_key), client_id="secure")
+    async with (
+        Mosquitto(f"{listener}\nallow_anonymous true") as mosquitto,
+        subscribed(broker, HeldDoor(), grace=0.1) as subscriber,
+        Spool(tmp_path / "spool.sqlite") as spool,
+    ):
+        forwarder = Forwarder(replace(broker, client_id="edge"), "tp-1", spool, Pace(0.1, 0.2))
+        async with running(forwarder.run()) as forwarding:
+            await until(forwarder.connected.is_set)
+            own.write_text("half a file")
+            await mosquitto.restart()
+            await until(lambda: "client.pem" in subscriber.standing.trouble and not forwarder.connected.is_set())
+            assert not forwarding.done()
+            own.write_bytes(certificates.client.read_bytes())
+            await until(lambda: subscriber.connected.is_set() and forwarder.connected.is_set(), 60)
+
+
+async def test_a_name_too_long_to_be_published_to_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with Mosquitto() as mosquitto, connected(Broker.from_url(mosquitto.url)) as connection:
+        await asyncio.wait([lost := connection.publish("x" * 65_536, b"")])
+        await asyncio.wait_for(connection.publish("x", b""), 10)
+    assert lost.cancelled()
+    assert "cannot be published to" in caplog.text
 
 
 @pytest.mark.parametrize("version", [5, 4])

@@ -73,17 +73,18 @@ async def test_a_line_that_is_down_is_told_of_once_and_its_meters_are_not(caplog
     assert not told(caplog, "serial-")
 
 
-async def test_a_broker_that_is_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_broker_that_is_away_is_told_of_once_for_each_cause(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "collectors.subscriber")
     async with (
         Mosquitto() as mosquitto,
         subscribed(Broker.from_url(mosquitto.url), HeldDoor(), grace=0.1) as subscriber,
     ):
         await mosquitto.kill()
-        await until(lambda: sum("trying again" in one.getMessage() for one in caplog.records) >= 3)
+        await until(lambda: sum("refused" in one.getMessage() for one in caplog.records) >= 3)
         await mosquitto.start()
         await until(subscriber.connected.is_set)
-    [begun] = told(caplog, "trying again")
+    begun, *other = told(caplog, "trying again")
+    assert ["refused" in one.getMessage() for one in other] == [True]
     [over] = told(caplog, "there again")
     assert vars(begun)["broker"] == vars(over)["broker"] == str(subscriber.broker)
 
