@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from json.scanner import make_scanner
+from typing import NamedTuple
 
 from ingest.channel import LARGEST_MICRO, MICRO, is_counter, unit_of
 
@@ -51,13 +52,48 @@ class Digits(str):
 
 def shown(value: object) -> str:
     """A value as an error shows it: printable, quoted where it is text, at most 60 characters."""
-    text = str(value) if isinstance(value, (Decimal, Digits)) else repr(value)
+    try:
+        text = str(value) if isinstance(value, (Decimal, Digits)) else repr(value)
+    except RecursionError:  # what json just read may be nested too deep to be written
+        return f"a {type(value).__name__} nested too deep to be shown"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _decoder(number: type[Decimal] | None) -> json.JSONDecoder:
-    convert = number or _wild_number
-    return json.JSONDecoder(parse_float=convert, parse_int=convert, parse_constant=Decimal)
+class Twice(dict[str, object]):
+    """A JSON object that gives a name more than once: which of the values is meant nobody knows."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, pairs: Sequence[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.name = next(name for place, name in enumerate(names) if name in names[:place])
+        """The first that is."""
+
+    def unfit(self) -> Unfit:
+        """What is to be said of it."""
+        return Unfit("malformed", f"{shown(self.name)} is given twice in one object; send every name once")
+
+
+def _object(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Twice(pairs)
+
+
+class _Reader(NamedTuple):
+    """The scanner for nearly all texts, and what tells of the others."""
+
+    scan: Callable[[str, int], tuple[object, int]]
+    plain: json.JSONDecoder
+    wild: json.JSONDecoder
+
+
+def _reader(pairs: Callable[[Sequence[tuple[str, object]]], object] | None) -> _Reader:
+    plain, wild = (
+        json.JSONDecoder(parse_float=one, parse_int=one, parse_constant=Decimal, object_pairs_hook=pairs)
+        for one in (Decimal, _wild_number)
+    )
+    return _Reader(make_scanner(plain), plain, wild)  # type: ignore[arg-type]  # as json itself does
 
 
 def _wild_number(text: str) -> Decimal | Digits:
@@ -67,37 +103,38 @@ def _wild_number(text: str) -> Decimal | Digits:
         return Digits(text)
 
 
-_plain = _decoder(Decimal)
-_wild = _decoder(None)
-_scan: Callable[[str, int], tuple[object, int]] = make_scanner(_plain)  # type: ignore[arg-type]  # as json itself does
+_lenient, _strict = _reader(None), _reader(_object)
 
 
-def read_json(payload: bytes) -> object:
-    """JSON of UTF-8 bytes with every number a Decimal of its own text, NaN and infinities included; or Unfit."""
+def read_json(payload: bytes, *, strict: bool = False) -> object:
+    """JSON of UTF-8 bytes with every number a Decimal of its own text, NaN and infinities included; or Unfit.
+
+    Of a name given twice in one object the last value counts; `strict` makes such an object `Twice`.
+    """
     try:
         text = payload.decode()
     except UnicodeDecodeError as e:
         raise Unfit("malformed", f"the payload is not UTF-8 (byte {e.start}); send JSON encoded as UTF-8") from e
     try:
-        return _read_text(text)
+        return _read_text(text, _strict if strict else _lenient)
     except ValueError as e:
         raise Unfit("malformed", f"the payload is not JSON: {e}; send a complete JSON text") from e
     except RecursionError as e:
         raise Unfit("malformed", "the payload is nested too deep to be read; send it flat") from e
 
 
-def _read_text(text: str) -> object:
+def _read_text(text: str, reader: _Reader) -> object:
     try:
-        value, end = _scan(text, 0)
+        value, end = reader.scan(text, 0)
         if end == len(text) or text[end:].isspace():
             return value
     except (StopIteration, ValueError, ArithmeticError):
         pass  # told below, where spaces and a byte order mark around the text are no harm
     text = text.removeprefix("\ufeff")
     try:
-        return _plain.decode(text)
+        return reader.plain.decode(text)
     except ArithmeticError:
-        return _wild.decode(text)
+        return reader.wild.decode(text)
 
 
 def write_json(value: object) -> bytes:

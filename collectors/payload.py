@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from collectors.exact import Unfit, energy, instant, number, obis, read_json, serial, shown, write_json
+from collectors.exact import Twice, Unfit, energy, instant, number, obis, read_json, serial, shown, write_json
 from collectors.payload_beside import BESIDE, contact_of, interval_of, receipt_of, reject_of
 from collectors.plain_json import read_plain
 from ingest.delivery import Contact, Reject
@@ -93,7 +93,7 @@ def read_own(payload: bytes) -> Parsed:
 def read_with_care(payload: bytes) -> Parsed:
     """The same element by element, with a reject for each that is wrong."""
     try:
-        content = _object(read_json(payload))
+        content = _object(read_json(payload, strict=True))
         elements = _elements(content)
     except Unfit as unfit:
         return refused(payload, unfit)
@@ -111,6 +111,8 @@ def read_with_care(payload: bytes) -> Parsed:
 
 
 def _object(content: object) -> dict[str, object]:
+    if isinstance(content, Twice):
+        raise content.unfit()
     if type(content) is not dict:
         raise Unfit("malformed", f'the payload is {shown(content)}; send an object {{"readings": [...]}}')
     return content
@@ -128,8 +130,10 @@ def _elements(content: dict[str, object]) -> list[object]:
 
 def _read_beside(content: dict[str, object], payload: bytes, parsed: Parsed) -> None:
     """Everything but the readings; what is wrong with it costs none of them."""
-    for stranger in _strangers(content, _TOP):
-        parsed.rejects.append(Reject(stranger.reason, stranger.detail, payload))
+    strangers = list(_strangers(content, _TOP))
+    for stranger in strangers[:1]:  # each keeps the whole message
+        more = f" ({len(strangers) - 1} more are none either)" if len(strangers) > 1 else ""
+        parsed.rejects.append(Reject(stranger.reason, stranger.detail + more, payload))
     if "id" in content:
         try:
             parsed.receipt = receipt_of(content["id"])
@@ -164,6 +168,8 @@ def _read_one_beside(name: str, element: object, payload: bytes, parsed: Parsed)
 
 def _reading(element: object) -> Reading:
     if type(element) is not dict:
+        if isinstance(element, Twice):
+            raise element.unfit()
         raise Unfit("malformed", f"the reading is {shown(element)}; send an object with {', '.join(_REQUIRED)}")
     try:
         meter, channel, at, value = element["meter"], element["channel"], element["at"], element["value"]
@@ -193,7 +199,9 @@ def _reject(name: str, element: object, unfit: Unfit, payload: bytes) -> Reject:
 
 
 def _envelope(name: str, element: object, payload: bytes) -> bytes:
-    """The element in a message of its own."""
+    """The element in a message of its own; where that would not say the same, the message as it came."""
+    if isinstance(element, Twice):
+        return payload
     try:
         return write_json({name: [element]})
     except RecursionError:

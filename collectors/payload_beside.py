@@ -17,7 +17,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from collectors.exact import Unfit, energy, instant, number, obis, serial, shown
+from collectors.exact import Twice, Unfit, energy, instant, number, obis, serial, shown
 from ingest.delivery import Contact, Reject
 from ingest.model import IntervalReading
 
@@ -79,6 +79,8 @@ def reject_of(element: object, envelope: bytes) -> Reject:
 
 
 def _only(element: object, required: tuple[str, ...], optional: tuple[str, ...]) -> Element:
+    if isinstance(element, Twice):
+        raise element.unfit()
     if type(element) is not dict:
         raise Unfit("malformed", f"the element is {shown(element)}; send an object with {', '.join(required)}")
     for name in element:

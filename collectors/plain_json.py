@@ -31,22 +31,26 @@ def read_plain(payload: bytes) -> tuple[Columns, dict[str, object]] | None:
     try:
         content = orjson.loads(payload)
         columns = _columns(content.pop("readings"))
+        texts = 1 + 8 * len(columns)
         for beside in content.values():
-            _check_texts(beside)
+            texts += 1 + _texts(beside)
+        if payload.count(b'"') != 2 * texts:  # a name was given twice, and one of its values is gone
+            return None
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError, ValueError):
         return None  # whoever reads it with care names what is wrong
     return columns, content
 
 
-def _check_texts(beside: object) -> None:
-    """Nothing but texts, whose meaning no reader of JSON can have changed."""
+def _texts(beside: object) -> int:
+    """How many texts there are; ValueError for anything else, whose meaning a reader of JSON can have changed."""
     if type(beside) is str:
-        return
+        return 1
     if type(beside) is not list:
         raise ValueError
     for element in beside:
         if type(element) is not dict or any(type(value) is not str for value in element.values()):
             raise ValueError
+    return sum(2 * len(element) for element in beside)
 
 
 def _columns(elements: list[dict[str, str]]) -> Columns:

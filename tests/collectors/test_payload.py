@@ -44,6 +44,64 @@ def test_numbers_and_texts_are_taken_digit_by_digit(text: str) -> None:
         assert parsed(changed(value=written)).readings[0].value == Decimal(text)
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        GOOD[:-1] + ',"value":"7"}',
+        GOOD[:-1] + ',"v\\u0061lue":"12345.678"}',
+        GOOD[:-1] + ',"captured":"2026-11-20T00:00:00Z","captured":"2026-11-20T00:00:00Z"}',
+    ],
+)
+def test_of_a_field_given_twice_nobody_knows_which_is_meant(twice: str) -> None:
+    message = f'{{"readings":[{GOOD},{twice},{GOOD}]}}'.encode()
+    result = read_own(message)
+    assert [reading.value for reading in result.readings] == [Decimal("12345.678")] * 2
+    [reject] = result.rejects
+    assert (reject.reason, reject.raw) == ("malformed", message)
+    assert "given twice in one object; send every name once" in reject.detail
+
+
+@pytest.mark.parametrize("name", ["readings", "contacts", "id"])
+def test_of_a_list_given_twice_none_is_dropped_in_silence(name: str) -> None:
+    contact = '{"meter":"100","at":"2026-11-20T00:00:00Z"}'
+    part = {"readings": f"[{GOOD}]", "contacts": f"[{contact}]", "id": '"a"'}
+    whole = ",".join(f'"{one}":{text}' for one, text in part.items())
+    result = read_own(f'{{{whole},"{name}":{part[name]}}}'.encode())
+    assert [reject.detail for reject in result.rejects] == [
+        f"'{name}' is given twice in one object; send every name once"
+    ]
+    assert not result.readings
+
+
+def test_a_contact_with_a_field_given_twice_is_refused_alone() -> None:
+    contact = '{"meter":"100","at":"2026-11-20T00:00:00Z"%s}'
+    contacts = ",".join(contact % more for more in ("", ',"meter":"101"', ""))
+    result = read_own(f'{{"readings":[{GOOD}],"contacts":[{contacts}]}}'.encode())
+    assert (len(result.readings), len(result.contacts), len(result.rejects)) == (1, 2, 1)
+
+
+def test_thousands_of_unknown_fields_are_one_refusal_and_cost_no_reading() -> None:
+    strange = ",".join(f'"field {number}":{number}' for number in range(5000))
+    result = read_own(f'{{"readings":[{GOOD}],{strange}}}'.encode())
+    assert len(result.readings) == 1
+    [reject] = result.rejects
+    assert reject.detail.startswith("'field 0' = 0 is not a field of this format; drop it (4999 more")
+
+
+@pytest.mark.parametrize("opens", ["[", '{"a":'])
+def test_whatever_is_nested_as_deep_as_can_be_read_costs_no_reading_beside_it(opens: str) -> None:
+    """What was read may still be too deep to be shown or written again."""
+    closes = "]" if opens == "[" else "}"
+    read = 0
+    for depth in range(900, 1001):
+        deep = opens * depth + "1" + closes * depth
+        for beside in (f'"contacts":[{deep}]', f'"id":{deep}', f'"rejects":[{{"reason":{deep},"detail":"x"}}]'):
+            result = read_own(f'{{"readings":[{GOOD}],{beside}}}'.encode())
+            assert len(result.rejects) == 1, depth
+            read += len(result.readings)
+    assert read > 30
+
+
 def test_captured_is_the_senders_clock_beside_the_meters() -> None:
     [reading] = parsed(changed(captured='"2026-11-20T00:00:07+04:00"')).readings
     assert reading.captured_at == datetime(2026, 11, 19, 20, 0, 7, tzinfo=UTC)

@@ -57,7 +57,7 @@ def test_digits_are_taken_exactly(value: str) -> None:
         {"value": "²"}, {"value": None}, {"value": ["1"]}, {"value": "1" * 21},
         {"at": "2026-11-20T00:00:00"}, {"at": "1970-01-01T00:00:00Z"}, {"at": "2100-01-01T00:00:00Z"}, {"at": 7},
         {"meter": " 1"}, {"meter": 1}, {"meter": []}, {"meter": "1" * 65}, {"channel": "x"}, {"channel": None},
-        {"captured": GOOD["at"]}, {"unit": "Wh"},
+        {"captured": GOOD["at"]}, {"unit": "Wh"}, {"meter": '1"2'},
     ],
 )  # fmt: skip
 def test_of_anything_else_it_says_nothing(change: dict[str, object]) -> None:
