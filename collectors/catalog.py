@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -106,6 +106,19 @@ def _folder(folder: Path) -> dict[str, AnyModel]:
     if not folder.is_dir():
         raise Misconfigured(f"AMR_CATALOG {str(folder)!r} is not a folder; name the one your model files are in")
     return _read({str(path): path.read_bytes() for path in sorted(folder.glob("*.toml"))})
+
+
+def model_files(paths: Iterable[Path]) -> list[Path]:
+    """The files themselves, and of folders every model file in them. Misconfigured for what is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise Misconfigured(f"{path} is not there; give the path of a model file, <maker-model>.toml, or a folder")
+        inside = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        if not inside:
+            raise Misconfigured(f"in {path} there is no model file; name yours <maker-model>.toml")
+        found += inside
+    return found
 
 
 def _read(texts: Mapping[str, bytes]) -> dict[str, AnyModel]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from collectors.catalog import read_model
+from collectors.catalog import AnyModel, model_files, read_model
 from collectors.cli_add import add_meter
 from collectors.cli_line import line
 from collectors.cli_meter import meter
 from collectors.cli_serial import rows
 from collectors.cli_serial import show_model as show_serial_model
-from collectors.cli_words import Own, console, errors, fail, load
+from collectors.cli_words import Own, console, errors, fail, load, say
 from collectors.decode import disagreements
 from collectors.meter_model import Model
 from collectors.model_file import BadModel
@@ -72,29 +73,51 @@ def show_model(
 
 
 @catalog.command("check")
-def check_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, <maker-model>.toml.")]) -> None:
-    """Check a model file; every mistake is named with its line and what to do about it."""
+def check_files(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Model files, <maker-model>.toml, or folders of them.")
+    ],
+) -> None:
+    """Check model files; every mistake is named with its line and what to do about it."""
+    try:
+        wrong = [file for file in model_files(files) if not _is_right(file)]
+    except AmrError as error:
+        raise fail(error) from error
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _is_right(file: Path) -> bool:
+    """Say what is wrong with a file, or what is in it."""
     try:
         model = read_model(str(file), file.read_bytes())
     except BadModel as bad:
-        for mistake in bad.mistakes:
-            errors.print(str(mistake), soft_wrap=True, highlight=False, markup=False)
-        raise typer.Exit(1) from bad
+        wrong = [str(mistake) for mistake in bad.mistakes]
     except OSError as error:
-        raise fail(error) from error
-    if isinstance(model, PushedModel):
-        console.print(f"{file}: right; {len(model.specs)} values, heard over MQTT")
-        return
-    wrong = list(serial_disagreements(model) if isinstance(model, SerialModel) else disagreements(model))
+        wrong = [f"{file}: {error.strerror}: give the path of a file that you may read"]
+    else:
+        wrong = [f"{file}: {one}" for one in _disagreements(model)]
+        if not wrong:
+            say(f"{file}: right; {_contents(model)}")
     for one in wrong:
         errors.print(one, soft_wrap=True, highlight=False, markup=False)
-    if wrong:
-        raise typer.Exit(1)
+    return not wrong
+
+
+def _disagreements(model: AnyModel) -> Iterable[str]:
+    """Samples that decode to something else."""
+    if isinstance(model, PushedModel):
+        return ()
+    return serial_disagreements(model) if isinstance(model, SerialModel) else disagreements(model)
+
+
+def _contents(model: AnyModel) -> str:
+    if isinstance(model, PushedModel):
+        return f"{len(model.specs)} values, heard over MQTT"
     samples = f"{len(model.samples)} samples agree" if model.samples else "no samples: add some from the manual"
     if isinstance(model, SerialModel):
-        console.print(f"{file}: right; {len(model.specs)} values, {len(model.archives)} archives, {samples}")
-        return
-    console.print(f"{file}: right; {len(model.registers)} registers, {len(model.sums)} sums, {samples}")
+        return f"{len(model.specs)} values, {len(model.archives)} archives, {samples}"
+    return f"{len(model.registers)} registers, {len(model.sums)} sums, {samples}"
 
 
 def _show_pushed(model: PushedModel) -> None:

@@ -23,7 +23,8 @@ from collectors.format_model import (
 )
 from collectors.json_path import compile_path, names_only
 from collectors.meter_model import UNITS, check_unit
-from collectors.toml_table import Mistake, Table
+from collectors.mistake import Mistake, no_toml
+from collectors.toml_table import Table
 from ingest.channel import check_channel, is_counter, unit_of
 from ingest.errors import Misconfigured
 
@@ -51,7 +52,7 @@ def parse_format(file: str, content: bytes, presets: Mapping[str, Mapping[str, A
         text = content.decode()
         data = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadFormat([Mistake(file, None, "", "content", None, f"{error}; write valid TOML in UTF-8")]) from error
+        raise BadFormat([no_toml(file, error)]) from error
     if not _NAME.fullmatch(stem):
         mistakes.append(Mistake(file, None, "", "file name", stem, "name it like my-plugs.toml, in small letters"))
     top = Table(file, text, "", 0, _extended(file, data, presets or {}, mistakes), mistakes)

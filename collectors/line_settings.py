@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from collectors.mistake import Mistake
 from collectors.plan import TCP_COST, Cost, serial_cost
 from collectors.port_settings import PortSettings
-from collectors.toml_table import Mistake, Table
+from collectors.toml_table import Table
 from ingest.errors import Misconfigured
 from ingest.model import Line
 

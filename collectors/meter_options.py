@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collectors.line_settings import SESSION_OPTIONS
-from collectors.toml_table import Mistake, Table
+from collectors.mistake import Mistake
+from collectors.toml_table import Table
 from ingest.errors import Misconfigured
 from ingest.model import Line, Polled
 

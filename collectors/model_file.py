@@ -12,7 +12,8 @@ from pathlib import PurePath
 from typing import TypedDict, TypeVar
 
 from collectors.meter_model import UNITS, Kind, Model, ModelRegister, Order, Sample, SerialRegister, Sum, check_unit
-from collectors.toml_table import Mistake, Table
+from collectors.mistake import Mistake, by_line, no_toml
+from collectors.toml_table import Table
 from ingest.channel import check_channel, is_counter
 from ingest.errors import Misconfigured
 
@@ -30,8 +31,8 @@ class BadModel(Misconfigured):
     """A model file with mistakes; `mistakes` holds every one of them."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
-        self.mistakes = tuple(mistakes)
+        self.mistakes = by_line(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def parse_model(name: str, content: bytes) -> Model:
         text = content.decode("utf-8")
         data = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadModel([Mistake(name, None, "", "content", None, f"{error}; write valid TOML in UTF-8")]) from error
+        raise BadModel([no_toml(name, error)]) from error
     if not _SLUG.fullmatch(path.stem):
         mistakes.append(Mistake(name, None, "", "file name", path.name, "name it maker-model.toml in small letters"))
     model = _model(path.stem, Table(name, text, "", 0, data, mistakes))
@@ -69,7 +70,8 @@ def _model(slug: str, top: Table) -> Model:
         word_order=Order(top.choice("word_order", _ORDERS, Order.HIGH_FIRST.value)),
         byte_order=Order(top.choice("byte_order", _ORDERS, Order.HIGH_FIRST.value)),
     )
-    registers = _all(_register(table, defaults) for table in top.tables("register"))
+    described = [(table, _register(table, defaults)) for table in top.tables("register")]
+    registers = _all(register for _, register in described)
     model = Model(
         slug=slug,
         manufacturer=top.text("manufacturer"),
@@ -87,6 +89,7 @@ def _model(slug: str, top: Table) -> Model:
     )
     top.finish()
     _check_whole(top, model)
+    _check_places([(table, register) for table, register in described if register is not None], model.base)
     return model
 
 
@@ -208,15 +211,25 @@ def _check_whole(top: Table, model: Model) -> None:
     """Mistakes that only show when the tables are seen together."""
     if not model.registers:
         top.mistake("register", None, "describe at least one value in a [[register]] table")
-    channels = [one.channel for one in model.registers] + [one.channel for one in model.sums]
-    for channel in sorted({channel for channel in channels if channels.count(channel) > 1}):
-        top.mistake("channel", channel, "describe a channel once")
-    for function in _FUNCTIONS:
-        placed = sorted((r for r in model.registers if r.function == function), key=lambda r: r.address)
-        for one, next_one in pairwise(placed):
-            if next_one.address < one.end:
-                at = hex(next_one.address + model.base)
-                top.mistake("address", at, f"{next_one.channel} lies over {one.channel}; correct one of them")
+    summed = {one.channel for one in model.sums} & {one.channel for one in model.registers}
+    sums = [one.channel for one in model.sums]
+    for channel in sorted(summed | {channel for channel in sums if sums.count(channel) > 1}):
+        top.mistake("sum", channel, "describe a channel once")
     widest = max((register.words for register in model.registers), default=1)
     if widest > model.max_registers:
         top.mistake("max_registers", model.max_registers, f"allow at least the {widest} of the widest register")
+
+
+def _check_places(described: Sequence[tuple[Table, ModelRegister]], base: int) -> None:
+    """Registers that are there twice, or lie over each other."""
+    seen: set[str] = set()
+    for table, register in described:
+        if register.channel in seen:
+            table.mistake("channel", register.channel, "describe a channel once")
+        seen.add(register.channel)
+    for function in _FUNCTIONS:
+        placed = sorted((one for one in described if one[1].function == function), key=lambda one: one[1].address)
+        for (_, before), (table, register) in pairwise(placed):
+            if register.address < before.end:
+                said = f"{register.channel} lies over {before.channel}; correct one of them"
+                table.mistake("address", hex(register.address + base), said)

@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from collectors.mistake import Mistake
 from collectors.model_file import BadModel
-from collectors.toml_table import Mistake, Table
+from collectors.toml_table import Table
 from ingest.channel import is_counter, unit_of
 from ingest.model import RegisterSpec
 

@@ -12,9 +12,10 @@ from typing import TypedDict
 from collectors.archive import Kind
 from collectors.iec_frames import Bcc
 from collectors.mercury_numbers import KINDS
+from collectors.mistake import Mistake
 from collectors.model_file import BadModel
 from collectors.serial_model import Archive, Ask, Item, LoadProfile, Reach, Sample, SerialModel, Tongue
-from collectors.toml_table import Mistake, Table
+from collectors.toml_table import Table
 from ingest.channel import is_counter, unit_of
 
 _BYTE = r"(?:[0-9A-F]{2}|\{[a-z0-9]+\}|[0-9A-F]\{monthx\})"

@@ -7,33 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TypeVar
 
+from collectors.mistake import Mistake, line_of
+
 _Choice = TypeVar("_Choice", str, int)
 _MISSING = object()
-_SECRET = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing wrong in a file: where, what stands there and what to do about it."""
-
-    file: str
-    line: int | None
-    table: str
-    field: str
-    value: object
-    remedy: str
-
-    def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
-        table = f"[{self.table}] " if self.table else ""
-        value = "" if self.value is None else f" = {'•••' if _SECRET.search(self.field) else repr(self.value)}"
-        return f"{where}: {table}{self.field}{value}: {self.remedy}"
 
 
 class Table:
@@ -116,7 +98,8 @@ class Table:
             return default
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.mistake(field, value, f"write a whole number from {least} to {most}")
+        how = ", without quotation marks" if isinstance(value, str) else ""
+        self.mistake(field, value, f"write a whole number from {least} to {most}{how}")
         return default
 
     def wholes(self, field: str, least: int, most: int) -> tuple[int, ...]:
@@ -153,7 +136,10 @@ class Table:
         for choice in choices:
             if type(value) is type(choice) and value == choice:
                 return choice
-        self.mistake(field, value, f"write one of {listed}")
+        alike = [choice for choice in choices if str(choice).lower() == str(value).lower()]
+        near = alike or get_close_matches(str(value), [str(choice) for choice in choices], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.mistake(field, value, f"write one of {listed}{hint}")
         return default
 
     def decimal(self, field: str, default: Decimal) -> Decimal:
@@ -215,22 +201,3 @@ class Table:
         if value is _MISSING and required:
             self.mistake(field, None, f"is missing; write {wanted}")
         return value
-
-
-def line_of(text: str, table: str, index: int, field: str) -> int | None:
-    """The line (from 1) where a field of the `index`-th table of that name stands, else where the table begins.
-
-    tomllib keeps no positions; files written one key a line, as ours are, are found exactly.
-    """
-    header = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
-    key = re.compile(rf"\s*[\"']?{re.escape(field)}[\"']?\s*=")
-    current, seen, began = "", 0, None if table else 1
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := header.match(line):
-            current = match.group(1)
-            seen += current == table
-            if current == table and seen == index + 1:
-                began = number
-        elif current == table and (not table or seen == index + 1) and key.match(line):
-            return number
-    return began if table else None

@@ -82,7 +82,28 @@ def test_check_shows_samples_that_disagree(tmp_path: Path) -> None:
 def test_check_of_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = run("catalog", "check", str(tmp_path / "none.toml"))
     assert result.exit_code == 1
-    assert "No such file" in result.stderr
+    assert f"{tmp_path / 'none.toml'} is not there; give the path of a model file" in result.stderr
+
+
+def test_check_of_a_folder_goes_through_all_of_it(tmp_path: Path) -> None:
+    empty = run("catalog", "check", str(tmp_path))
+    assert empty.exit_code == 1
+    assert f"in {tmp_path} there is no model file; name yours" in empty.stderr
+    (tmp_path / "somebody-three.toml").write_text(WHOLE)
+    (tmp_path / "somebody-wrong.toml").write_text(WHOLE.replace("base = 1", "base = 3"))
+    (tmp_path / "README.md").write_text("mine")
+    result = run("catalog", "check", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'somebody-three.toml'}: right" in result.stdout
+    assert f"{tmp_path / 'somebody-wrong.toml'}:4: base = 3" in result.stderr
+
+
+def test_check_of_what_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "somebody-three.toml").mkdir()
+    (tmp_path / "somebody-three.toml" / "x-y.toml").mkdir()
+    result = run("catalog", "check", str(tmp_path / "somebody-three.toml"))
+    assert result.exit_code == 1
+    assert "x-y.toml: Is a directory: give the path of a file" in result.stderr
 
 
 async def read(server: ModbusServer, *more: str) -> Result:

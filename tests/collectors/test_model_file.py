@@ -141,8 +141,16 @@ def edited(*edits: tuple[str, str]) -> str:
         ('words = "3039 0000"', 'words = "303"', "[sample 1] words = '303': write words of four hexadecimal"),
         ('expected = "123.45"', "", "[sample 1] expected: is missing"),
         ('expected = "none"', 'expected = "nan"', "[sample 2] expected = 'nan': write an exact number"),
-        ("[serial]", "[[serial]]", "serial = [{"),
-        ("[[register]]", "[[registers]]", "this key is unknown; did you mean 'register'?"),
+        ("[serial]", "[[serial]]", ":12: serial: write it as a table under [serial]"),
+        ("[[register]]", "[[registers]]", ":17: registers: this key is unknown; did you mean 'register'?"),
+        (
+            "address = 0x1003",
+            'address = "0x1003"',
+            ":30: [register 2] address = '0x1003': write a whole number from 1 to",
+        ),
+        ("address = 0x1003", 'address = "0x1003"', ", without quotation marks"),
+        ('unit = "Wh"', 'unit = "wH"', "did you mean Wh?"),
+        ("base = 1", "base = ", ":4: content: Invalid value (at line 4, column 8); write valid TOML"),
     ],
 )
 def test_each_mistake_is_named_with_its_remedy(old: str, new: str, told: str) -> None:
@@ -151,7 +159,9 @@ def test_each_mistake_is_named_with_its_remedy(old: str, new: str, told: str) ->
 
 def test_two_registers_on_one_address_are_a_mistake() -> None:
     overlapping = edited(("address = 0x1003\nfunction = 3", "address = 0x1002"))
-    assert any("address = '0x1002': 41.8.0 lies over 21.8.0" in mistake for mistake in mistakes(overlapping))
+    assert any(
+        ":30: [register 2] address = '0x1002': 41.8.0 lies over 21.8.0" in mistake for mistake in mistakes(overlapping)
+    )
 
 
 def test_all_mistakes_come_together() -> None:
@@ -176,3 +186,21 @@ def test_the_file_name_is_the_slug(name: str) -> None:
 def test_momentary_values_do_not_roll_over() -> None:
     momentary = edited(('channel = "41.8.0"', 'channel = "32.7.0"\ndigits = 6'), ('unit = "kWh"', 'unit = "V"'))
     assert any("leave it out: only energies roll over" in mistake for mistake in mistakes(momentary))
+
+
+def test_mistakes_come_in_the_order_of_the_lines() -> None:
+    told = mistakes(edited(("base = 1", "base = 3"), ("digits = 6", "digits = 0"), ('source = "', 'sauce = "')))
+    lines = [int(one.split(":")[1]) for one in told if one.split(":")[1].isdigit()]
+    assert lines == sorted(lines)
+    assert len(lines) >= 3
+
+
+def test_bytes_that_are_no_text_are_named_by_their_line() -> None:
+    with pytest.raises(BadModel, match=r"two\.toml:2: content: .*write the file in UTF-8"):
+        parse_model("two.toml", b'base = 1\nname = "\xff"\n')
+
+
+def test_a_long_value_is_cut_and_of_tables_the_name_is_enough() -> None:
+    told = mistakes(edited(("[[sample]]", f"[extra]\nx = 1\n[[sample]]\nabout = {list(range(90))}")))
+    assert any(":41: extra: this key is unknown" in one for one in told)
+    assert max(map(len, told)) < 400

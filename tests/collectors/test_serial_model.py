@@ -129,7 +129,7 @@ def test_a_serial_model_is_not_polled_as_modbus() -> None:
     catalog = load_catalog()
     with pytest.raises(Misconfigured, match="speaks mercury-230, not Modbus"):
         catalog.model("mercury-230")
-    with pytest.raises(Misconfigured, match="known are abb-b23"):
+    with pytest.raises(Misconfigured, match="did you mean 'mercury-2"):
         catalog.serial_model("mercury-999")
     assert catalog.serial_model("abb-b23") is None
     assert {"abb-b23", "mercury-206"} <= set(catalog.specs())
