@@ -104,6 +104,11 @@ _CHECKS = [
 ]
 _WORDS = {"en": "No such metering point", "ru": "Такой точки учёта нет"}
 
+
+def _said(code: str, en: str, ru: str) -> dict[str, Any]:
+    return {"code": code, "text": {"en": en, "ru": ru}}
+
+
 ANSWERS: Mapping[str, Any] = {
     "getHealth": {"alive": True},
     "getReadiness": {"ready": True, "checks": _CHECKS},
@@ -149,7 +154,14 @@ ANSWERS: Mapping[str, Any] = {
     "listCodes": {
         "problems": [{"code": "point_not_found", "status": 404, "title": _WORDS, "detail": _WORDS}],
         "faults": [{"code": "negative", "message": _WORDS, "remedy": _WORDS}],
-        "reasons": [{"code": "below_previous", "text": _WORDS}],
+        "reasons": [_said("below_previous", "less than the previous reading", "меньше предыдущего показания")],
+        "amount_reasons": [_said("gap", "part of the time has no readings", "часть периода без показаний")],
+        "qualities": [_said("good", "good", "достоверно")],
+        "sources": [_said("automatic", "automatic", "дистанционно")],
+        "contacts": [_said("silent", "the meter does not answer", "прибор не отвечает")],
+        "failures": [_said("timeout", "the meter did not answer", "прибор не ответил")],
+        "channels": [_said("1.8.1", "active energy, tariff zone T1", "активная энергия, тарифная зона Т1")],
+        "units": [_said("kWh", "kWh", "кВт·ч")],
     },
     "getProblemKind": {"code": "point_not_found", "status": 404, "title": _WORDS, "detail": _WORDS},
 }

@@ -36,6 +36,9 @@ SERVICES: Mapping[str, Text] = {
 
 FAILURES: Mapping[str, Text] = {
     "timeout": Text("the meter did not answer", "прибор не ответил"),
+    "unreachable": Text("the meter cannot be reached", "прибор недоступен"),
+    "malformed": Text("the meter's answer was damaged", "ответ прибора искажён"),
+    "refused": Text("the meter refused to answer", "прибор отказал в ответе"),
     "line_down": Text("there is no connection to the meter", "нет связи с прибором"),
     "not_taken": Text("nobody reads meters just now; ask again later", "опрос сейчас не ведётся; запросите позже"),
     "abandoned": Text("reading the meter was broken off; ask again", "опрос прервался; запросите ещё раз"),

@@ -64,19 +64,26 @@ class FaultKind(Output):
     remedy: Words
 
 
-class ReasonKind(Output):
-    """One reason to doubt a reading."""
+class CodeWords(Output):
+    """One code, and what to show for it."""
 
-    code: str
+    code: str = Field(examples=["below_previous"])
     text: Words
 
 
 class Dictionary(Output):
-    """Every stable code."""
+    """Every stable code, and its words."""
 
     problems: list[ProblemKind]
     faults: list[FaultKind]
-    reasons: list[ReasonKind]
+    reasons: list[CodeWords] = Field(description="why a reading is doubtful")
+    amount_reasons: list[CodeWords] = Field(description="what is worth knowing of an amount")
+    qualities: list[CodeWords]
+    sources: list[CodeWords] = Field(description="how a reading was taken")
+    contacts: list[CodeWords] = Field(description="whether the meter answers")
+    failures: list[CodeWords] = Field(description="why a meter was not read")
+    channels: list[CodeWords] = Field(description="what a register counts; a meter may have others")
+    units: list[CodeWords]
 
 
 class ProblemOut(BaseModel):

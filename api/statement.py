@@ -14,8 +14,10 @@ from api.export_cells import Cell
 from api.export_selection import Pages, chosen, together
 from api.instants import Range, resolve
 from api.texts import Language, Text
+from api.words import AMOUNT_REASONS, QUALITIES, SOURCES, UNITS
+from ingest.channel import unit_of
 from ingest.consumption import Policy
-from ingest.model import MeteringPoint, Quality
+from ingest.model import MeteringPoint, Quality, Source
 from ingest.statement import Line, Shown, Total, lines
 from storage.points import Seen
 from storage.stretches import stretches_of
@@ -127,7 +129,7 @@ def cells(number: int, row: Row, statement: Statement) -> list[Cell]:
         line.ratio,
         words.NO_AMOUNT.plain(language) if line.consumption is None else line.consumption,
         _unit(line.channel, language),
-        None if line.current is None else words.SOURCES[line.current.source].plain(language),
+        None if line.current is None else _taken(line.current.source).plain(language),
         "; ".join(_notes(row.point, line, statement)),
     ]
 
@@ -146,9 +148,9 @@ def _notes(point: MeteringPoint, line: Line, statement: Statement) -> Iterator[s
     if line.end < end:
         yield words.UNTIL.say(language, {"at": _at(line.end, point)})
     if line.quality is Quality.SUSPECT:
-        yield _QUALITY.plain(language)
+        yield QUALITIES[line.quality.label].plain(language)
     for reason in _reasons(line):
-        yield words.NOTES[reason].plain(language) if reason in words.NOTES else reason
+        yield AMOUNT_REASONS[reason].plain(language) if reason in AMOUNT_REASONS else reason
     if line.consumption is not None and line.completeness < 1:
         yield words.PARTLY.say(language, {"share": plain((line.completeness * 100).normalize())})
     for what, shown, at in ((words.PREVIOUS, line.previous, line.begin), (words.CURRENT, line.current, line.end)):
@@ -162,7 +164,8 @@ def _reasons(line: Line) -> list[str]:
     return list(dict.fromkeys("no_readings" if empty and reason == "gap" else reason for reason in line.reasons))
 
 
-_QUALITY = Text("doubtful", "недостоверно")
+def _taken(source: Source | None) -> Text:
+    return words.BY_PROFILE if source is None else SOURCES[source.label]
 
 
 def _at(at: datetime, point: MeteringPoint) -> str:
@@ -170,4 +173,4 @@ def _at(at: datetime, point: MeteringPoint) -> str:
 
 
 def _unit(channel: str, language: Language) -> str:
-    return words.UNITS["kWh" if channel[0] in "12" else "kvarh"].plain(language)
+    return UNITS[unit_of(channel)].plain(language)

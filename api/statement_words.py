@@ -7,7 +7,6 @@ from datetime import date
 
 from api.export_cells import Column
 from api.texts import Language, Text
-from ingest.model import Source
 
 TITLE = Text("Statement of meter readings, {month}", "Ведомость снятия показаний приборов учёта за {month}")
 SUBTITLE = Text(
@@ -53,34 +52,9 @@ COLUMNS = (
     Column(Text("Notes", "Примечания"), 32),
 )
 
-SOURCES: Mapping[Source | None, Text] = {
-    Source.INSPECTION: Text("inspection", "контрольное"),
-    Source.AUTOMATIC: Text("automatic", "дистанционно"),
-    Source.IMPORT: Text("import", "из файла"),
-    Source.OPERATOR: Text("operator", "оператор"),
-    Source.CONSUMER: Text("consumer", "потребитель"),
-    Source.ESTIMATE: Text("estimate", "расчётное"),
-    None: Text("load profile", "по профилю"),
-}
+BY_PROFILE = Text("load profile", "по профилю")
+"""How a value was taken that no register showed."""
 
-NOTES: Mapping[str, Text] = {
-    "interpolated": Text("between two readings", "между двумя показаниями"),
-    "gap": Text("part of the time has no readings", "часть периода без показаний"),
-    "no_readings": Text("nothing was read", "показаний нет"),
-    "no_meter": Text("part of the time has no meter", "часть периода без прибора"),
-    "rollover": Text("passed zero", "переход через ноль"),
-    "unexplained_fall": Text("an unexplained fall, not counted", "необъяснимое уменьшение, не учтено"),
-    "unexplained_jump": Text("an unexplained jump, not counted", "необъяснимый скачок, не учтён"),
-    "detour": Text("wrong readings left out", "ошибочные показания исключены"),
-    "stuck": Text("a stuck counter left out", "остановка счётчика исключена"),
-    "sum_of_zones": Text("by the zones", "по зонам"),
-    "unsteady": Text("the counter is unsteady", "счётчик неустойчив"),
-    "exchange": Text("meter exchanged", "замена прибора"),
-    "ratio_change": Text("K changed", "смена K"),
-}
-"""Of the reasons of the consumption engine (docs/consumption.md)."""
-
-UNITS: Mapping[str, Text] = {"kWh": Text("kWh", "кВт·ч"), "kvarh": Text("kvarh", "квар·ч")}
 _QUANTITIES = {"1": "A+", "2": "A−", "3": "R+", "4": "R−"}
 _TOTAL = Text("{quantity} total", "{quantity} всего")
 _ZONE = Text("{quantity} zone {zone}", "{quantity} зона {zone}")
