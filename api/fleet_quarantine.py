@@ -16,8 +16,8 @@ from api.fields import Input
 from api.fleet_answers import piece_json, replayed_json
 from api.fleet_inputs import Choice, Name, ReplayChoice
 from api.fleet_refusals import STAFF, Engineer, refusals
-from api.fleet_schemas import DroppedOut, PieceCard, QuarantinePage, ReplayedOut
 from api.problems import invalid
+from api.quarantine_schemas import DroppedOut, PieceCard, QuarantinePage, ReplayedOut
 from api.queries import Cursor, Limit, Number
 from api.responses import errors
 from api.route import CabinetRoute

@@ -16,8 +16,8 @@ from api.fleet_answers import replayed_json
 from api.fleet_inputs import AdoptIn
 from api.fleet_quarantine import MOST_REPLAYED
 from api.fleet_refusals import STAFF, Engineer, named, refusals, zone_of
-from api.fleet_schemas import AdoptedOut, Strangers
 from api.instants import resolve
+from api.quarantine_schemas import AdoptedOut, Strangers
 from api.queries import Limit
 from api.responses import errors
 from api.route import CabinetRoute
