@@ -118,6 +118,12 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL or TimescaleDB; none: an embedded one")
     data: Path = Field(default_factory=_data_folder, description="Folder of the embedded database")
     keep_days: int = Field(default=1278, ge=0, description="Days all readings are kept, then one a day; 0: for ever")
+    keep_notes_days: int = Field(
+        default=400, ge=0, description="Days finished reading requests and completeness are kept; 0: for ever"
+    )
+    keep_audit_days: int = Field(
+        default=1827, ge=0, description="Days who asked what is kept, never shorter than readings; 0: for ever"
+    )
     compress_days: int = Field(default=45, ge=1, description="Days after which TimescaleDB compresses")
     timescale: bool = Field(default=True, description="Use TimescaleDB where the server has it")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = Field(
@@ -135,8 +141,12 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
     @property
     def storage(self) -> StoragePolicy:
         """How the history is laid out and how long it is kept."""
-        keep = timedelta(days=self.keep_days) if self.keep_days else None
-        return StoragePolicy(keep, timedelta(days=self.compress_days), timescale=self.timescale)
+        keep, notes, audit = (
+            timedelta(days=days) if days else None
+            for days in (self.keep_days, self.keep_notes_days, self.keep_audit_days)
+        )
+        compress = timedelta(days=self.compress_days)
+        return StoragePolicy(keep, compress, timescale=self.timescale, notes=notes, audit=audit)
 
     def knowledge(self) -> Knowledge:
         """What the API is told of devices: the catalogue, what lines and meters can be, the formats of messages."""

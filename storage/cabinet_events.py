@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -13,7 +13,6 @@ from storage.conditions import conditions
 from storage.database import Database
 from storage.notices import notices
 
-KEPT = timedelta(days=366)
 READING, SERVICE = "reading_request", "service_request"
 
 _EVENTS = """
@@ -24,7 +23,6 @@ _AFTER = f"{_EVENTS} WHERE e.id > %(after)s AND {{conditions}} ORDER BY e.id LIM
 _BEFORE = f"{_EVENTS} WHERE e.id < %(before)s AND {{conditions}} ORDER BY e.id DESC LIMIT %(limit)s"
 _OF_ONE = f"{_EVENTS} WHERE e.kind = %s AND e.number = %s ORDER BY e.id"
 _LAST = "SELECT coalesce(max(id), 0) FROM cabinet_event"
-_FORGET = "DELETE FROM cabinet_event WHERE at < %s"
 
 _Conn = psycopg.AsyncConnection[Any]
 
@@ -80,11 +78,6 @@ async def last(conn: _Conn) -> int:
     """The number of the youngest event, 0 for none."""
     row = await (await conn.execute(_LAST)).fetchone()
     return int(row[0]) if row else 0
-
-
-async def forget(conn: _Conn, until: datetime) -> int:
-    """Remove events older than that; gives how many."""
-    return (await conn.execute(_FORGET, (until,))).rowcount
 
 
 def told(database: Database, *, every: float = 10.0) -> AsyncGenerator[int | None, None]:

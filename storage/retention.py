@@ -2,16 +2,17 @@
 
 Thinned where it is, so that every query finds what is kept without knowing of it. Beside the first of each day stay
 the readings that carry a total across a break, an exchange or a silence: what was counted before is counted after.
-Load profiles of that age go as a whole. One process at a time works, in slices, each a transaction; what was done is
-remembered after each, so that an interrupted run goes on where it was.
+Load profiles of that age go as a whole, and other tables forget what is theirs (`storage.forgetting`). One process at
+a time works, in slices, each a transaction; what was done is remembered after each, so that an interrupted run goes on
+where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ import psycopg
 
 from ingest.errors import AmrError
 from ingest.model import Source
-from storage import attachments, cabinet_events, timescale
+from storage import attachments, forgetting, timescale
 from storage.database import Database
 from storage.policy import StoragePolicy
 
@@ -105,23 +106,33 @@ SET thinned_until = greatest(r.thinned_until, excluded.thinned_until), ran_at = 
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """What one run did: the readings and profile slots it removed, and up to where the history is thin now."""
+    """What one run did: the readings and profile slots it removed, up to where the history is thin now (None: nothing
+    is thinned), and the rows of other tables that were forgotten.
+    """
 
     removed: int
-    until: datetime
+    until: datetime | None
+    forgotten: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        kept = "every reading is kept" + ("" if self.until is None else f" from {self.until.date()} on")
+        more = "".join(f", {rows} of {table}" for table, rows in self.forgotten.items())
+        return f"removed {self.removed} rows{more}; {kept}"
 
 
 async def retain(database: Database, policy: StoragePolicy, now: datetime | None = None) -> Retained | None:
-    """Thin what is older than the policy keeps; None when it keeps everything or another process is at it."""
-    if policy.keep is None:
-        return None
-    cutoff = (now or datetime.now(UTC)).astimezone(UTC) - policy.keep
-    cutoff = cutoff.replace(hour=0, minute=0, second=0, microsecond=0)
+    """Thin and forget what is older than the policy keeps; None when another process is at it."""
+    now = (now or datetime.now(UTC)).astimezone(UTC)
     async with database.own_connection() as conn:
         row = await (await conn.execute(LOCK)).fetchone()  # released with the connection
         if row == (False,):
             return None
-        return await _retain(conn, cutoff)
+        thinned = Retained(0, None) if policy.keep is None else await _retain(conn, _midnight(now - policy.keep))
+        return replace(thinned, forgotten=await forgetting.forget(conn, policy, now))
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def retain_daily(database: Database, policy: StoragePolicy) -> None:
@@ -134,7 +145,7 @@ async def retain_daily(database: Database, policy: StoragePolicy) -> None:
             _log.exception("retention failed; it is tried again the next night")
             continue
         if done is not None:
-            _log.info("retention removed %d rows; every reading is kept from %s on", done.removed, done.until.date())
+            _log.info("retention: %s", done)
 
 
 def _next_night(now: datetime) -> datetime:
@@ -164,7 +175,6 @@ async def _retain(conn: psycopg.AsyncConnection[Any], cutoff: datetime) -> Retai
     await _remember(conn, begin, removed)
     until = await _thinned_until(conn)
     await attachments.forget(conn, until)
-    await cabinet_events.forget(conn, datetime.now(UTC) - cabinet_events.KEPT)
     return Retained(removed, until)
 
 

@@ -32,8 +32,14 @@ _WITHHELD = {
     },
 }
 
-# Retention takes photos away with their readings, and looks at none of them.
-_ALLOWED = {COLLECTOR: "GRANT DELETE, SELECT (id, meter_id, source, taken_at) ON photo TO {role}"}
+# Retention takes photos away with their readings, and looks at none of them; and acts that are older than a year.
+_ALLOWED = {
+    API: (),
+    COLLECTOR: (
+        "GRANT DELETE, SELECT (id, meter_id, source, taken_at) ON photo TO {role}",
+        "GRANT EXECUTE ON FUNCTION forget_audit(timestamptz, integer) TO {role}",
+    ),
+}
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('amr roles', 0))"
 _KNOWN = "SELECT count(*) FROM pg_roles WHERE rolname = %s"
@@ -72,5 +78,5 @@ async def _grant(conn: psycopg.AsyncConnection[Any], role: str) -> None:
         named = sql.SQL(", ").join(sql.Identifier(table) for table in tables)
         withheld = sql.SQL(f"REVOKE {rights} ON {{tables}} FROM {{role}}")
         await conn.execute(withheld.format(tables=named, role=sql.Identifier(role)))
-    if role in _ALLOWED:
-        await conn.execute(sql.SQL(_ALLOWED[role]).format(role=sql.Identifier(role)))
+    for allowed in _ALLOWED[role]:
+        await conn.execute(sql.SQL(allowed).format(role=sql.Identifier(role)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -53,16 +54,11 @@ def status(
 
 @storage.command()
 def retain(context: typer.Context) -> None:
-    """Thin what is older than the policy keeps, now; running services do so every night."""
+    """Thin and forget what is older than the policy keeps, now; running services do so every night."""
 
     async def work(database: Database, policy: StoragePolicy) -> None:
         done = await thin(database, policy)
-        if policy.keep is None:
-            console.print("everything is kept: no retention is configured")
-        elif done is None:
-            console.print("another process is at it")
-        else:
-            console.print(f"removed {done.removed} rows; every reading is kept from {done.until.date()} on")
+        console.print("another process is at it" if done is None else str(done), highlight=False)
 
     _run(context.obj, work)
 
@@ -118,13 +114,18 @@ def described(found: StorageStatus, policy: StoragePolicy) -> list[str]:
     else:
         store = "compresses" if found.timescale.columnstore else "build under the Apache licence: it cannot compress"
         lines.append(f"TimescaleDB {found.timescale.version}, licence {found.timescale.license}: {store}")
-    kept = "for ever" if policy.keep is None else f"for {policy.keep.days} days, then the first of every day for ever"
-    lines.append(f"every reading is kept {kept}")
+    thinned = "" if policy.keep is None else ", then the first of every day for ever"
+    lines.append(f"every reading is kept {_span(policy.keep)}{thinned}")
+    lines.append(f"finished requests and completeness are kept {_span(policy.notes)}, acts {_span(policy.audit_kept)}")
     if found.thinned_at is not None:
         lines.append(
             f"retention ran last at {found.thinned_at:%Y-%m-%d %H:%M} UTC; {found.removed} rows removed so far"
         )
     return lines
+
+
+def _span(kept: timedelta | None) -> str:
+    return "for ever" if kept is None else f"for {kept.days} days"
 
 
 def _table(tables: tuple[TableStatus, ...]) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -84,13 +83,3 @@ async def test_every_state_is_told_once_and_to_its_consumer(street: Database) ->
             "failed",
         ]
         assert await cabinet_events.of_request(conn, SERVICE, asked.id) == []
-
-
-async def test_old_events_are_forgotten(street: Database) -> None:
-    async with street.connection() as conn:
-        await requests.ask(conn, "consumer:ivanova", point="p-1")
-    async with street.connection() as conn:
-        now = datetime.now(UTC)
-        assert await cabinet_events.forget(conn, now - timedelta(days=1)) == 0
-        assert await cabinet_events.forget(conn, now + timedelta(days=1)) == 1
-        assert await cabinet_events.last(conn) == 0

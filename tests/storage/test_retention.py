@@ -169,7 +169,7 @@ async def test_repeating_removes_nothing_and_the_next_day_is_thinned_by_itself(d
 
 async def test_only_one_process_works_and_nothing_is_removed_without_a_limit(database: Database) -> None:
     await filled(database, half_hours())
-    assert await retain(database, StoragePolicy(keep=None), NOW) is None
+    assert await retain(database, StoragePolicy(keep=None), NOW) == Retained(0, None)
     async with database.own_connection() as conn:
         await conn.execute(retention.LOCK)
         assert await retain(database, KEEP, NOW) is None
