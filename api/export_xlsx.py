@@ -1,6 +1,6 @@
 """Rows as a workbook, written as they come: memory holds one batch, the disk the rest.
 
-The one place that imports openpyxl. A number of more digits than a spreadsheet can hold exactly is written as text.
+A number of more digits than a spreadsheet can hold exactly is written as text.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import IO, Any
@@ -33,24 +33,29 @@ _PLAIN = re.compile(r"(?![=#])[^\x00-\x1f]*")
 """Texts that are stored as they are: neither formulas nor error codes, with nothing that XML cannot hold."""
 
 _EXACT_DIGITS = 15
-IN_MEMORY = 1 << 20
+_IN_MEMORY = 1 << 20
 _PIECE = 64 << 10
 
 
-async def xlsx_file(
+def xlsx_file(
     columns: Sequence[Column], batches: AsyncIterator[Sequence[Sequence[Cell]]], title: str, language: Language
 ) -> AsyncIterator[bytes]:
     """The bytes of the workbook. Raises 422 for more than MOST_ROWS rows before the first of them."""
-    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+    return workbook_file(lambda book: _fill(book, columns, batches, title, language))
+
+
+async def workbook_file(fill: Callable[[Workbook], Awaitable[None]]) -> AsyncIterator[bytes]:
+    """The bytes of the workbook that `fill` makes; what it raises comes before the first of them."""
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         with making():
             book = Workbook(write_only=True)
             try:
-                await _fill(book, columns, batches, title, language)
+                await fill(book)
             except BaseException:
-                forget(book)
+                await asyncio.to_thread(_forget, book)
                 raise
             await asyncio.to_thread(book.save, file)
-        for piece in pieces(file):
+        for piece in _pieces(file):
             yield piece
 
 
@@ -113,13 +118,13 @@ def _append(sheet: Any, batch: Sequence[Sequence[Cell]]) -> None:
         sheet.append([any_cell(sheet, cell) for cell in row])
 
 
-def forget(book: Workbook) -> None:
+def _forget(book: Workbook) -> None:
     """Leave nothing of a workbook that will not be finished: only saving takes its temporary files away."""
     with tempfile.TemporaryFile() as file:
         book.save(file)
 
 
-def pieces(file: IO[bytes]) -> Iterator[bytes]:
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     """A finished file from its beginning."""
     file.seek(0)
     while piece := file.read(_PIECE):

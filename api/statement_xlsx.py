@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 
 from openpyxl import Workbook
@@ -11,9 +10,8 @@ from openpyxl.styles import Alignment, Border, Font, Side
 
 from api import statement_words as words
 from api.export_cells import Cell, headings
-from api.export_xlsx import IN_MEMORY, MOST_ROWS, any_cell, forget, heading_cell, open_sheet, pieces, text_cell
+from api.export_xlsx import MOST_ROWS, any_cell, heading_cell, open_sheet, text_cell, workbook_file
 from api.faults import Fault
-from api.making import making
 from api.problems import invalid
 from api.statement import Row, Statement, cells
 from ingest.statement import Line, totals
@@ -22,19 +20,9 @@ _THIN = Side(style="thin", color="808080")
 _BOX = Border(left=_THIN, right=_THIN, top=_THIN, bottom=_THIN)
 
 
-async def statement_xlsx(statement: Statement, points: AsyncIterator[list[Row]]) -> AsyncIterator[bytes]:
+def statement_xlsx(statement: Statement, points: AsyncIterator[list[Row]]) -> AsyncIterator[bytes]:
     """The bytes of the workbook. Raises 422 for more than MOST_ROWS lines before the first of them."""
-    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        with making():
-            book = Workbook(write_only=True)
-            try:
-                await _fill(book, statement, points)
-            except BaseException:
-                forget(book)
-                raise
-            await asyncio.to_thread(book.save, file)
-        for piece in pieces(file):
-            yield piece
+    return workbook_file(lambda book: _fill(book, statement, points))
 
 
 async def _fill(book: Workbook, statement: Statement, points: AsyncIterator[list[Row]]) -> None:
