@@ -1,18 +1,19 @@
 """What a line asks in a sweep, and what becomes of the answers. Runs for every poll of every meter: nothing is sought.
 
-The owner of the line has the same turns; while a sweep is under way it only waits for its end.
+The owner of the line has the same turns; while a sweep is under way it only waits for its end, and says by `stirred`
+that there is something to look at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
 from collectors.clock import Clock
 from collectors.line_outages import LineOutages
 from collectors.link import Answer, Door, Quick, Spare
-from collectors.poll import delivery_of, plain_delivery, quick_delivery
+from collectors.poll import delivery_of, quick_delivery, sound_delivery
 from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery
 from ingest.tally import Use
@@ -23,7 +24,7 @@ class Asking:
 
     __slots__ = (
         "_called", "_clock", "_door", "_errands", "_outages", "_rested", "_spare", "_turns", "_use", "answered",
-        "asked", "asked_at", "kept_back", "let_one_pass",
+        "asked", "kept_back", "let_one_pass", "stirred",
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +48,9 @@ class Asking:
         self._spare = spare
         self._rested: datetime | None = None
         self.asked: Turn
-        self.asked_at: datetime
+        """Who was asked last; its `asked` says when."""
+        self.stirred = True
+        """Something else may be to be done: `next` looks."""
         self.let_one_pass = False
         """A meter that is due goes before the next errand."""
         self.answered = False
@@ -57,9 +60,11 @@ class Asking:
 
     def next(self) -> Turn | None:
         """The meter whose turn it is; None when there is something else to do."""
+        self.stirred = False
         if self.kept_back is not None or self._called or (self._errands and not self.let_one_pass):
             return None
-        self.let_one_pass = False
+        if self.let_one_pass:
+            self.let_one_pass, self.stirred = False, True
         now = self._clock.now()
         if self._rested is not None:
             if now < self._rested:
@@ -67,9 +72,8 @@ class Asking:
             self._rested = None
         turn = self._turns.take(now)
         if turn is not None:
-            turn.due = turn.regular(now)
+            turn.begin(now)
             self.asked = turn
-            self.asked_at = turn.moment(now)
         return turn
 
     def rest(self) -> float | None:
@@ -84,30 +88,43 @@ class Asking:
         self._rested = now
         return self._clock.rest(now, until)
 
-    def plain(self, channels: tuple[str, ...], micros: Sequence[int | None], seconds: float) -> None:
-        """The answer that nearly always comes."""
-        self._answered(seconds)
-        turn = self.asked
-        delivery = plain_delivery(turn.origin, turn.serial, self.asked_at, channels, micros)
-        if not self._door.offer(delivery):
-            self.kept_back = delivery
-
-    def took(self, answer: Answer | Quick, seconds: float) -> None:
-        """Any other."""
-        self._answered(seconds)
-        make: Callable[..., Delivery] = quick_delivery if isinstance(answer, Quick) else delivery_of
-        delivery = make(self.asked.origin, self.asked.meter, self.asked_at, answer)
-        if not self._door.offer(delivery):
-            self.kept_back = delivery
-
-    def _answered(self, seconds: float) -> None:
+    def follow(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> Turn | None:
+        """The answer that nearly always comes, and who is asked next: one step, because there are so many."""
         turn = self.asked
         turn.answers.answered(seconds)
         self._use.seconds += seconds
+        if turn.failing or not self.answered:
+            self._recovered(turn)
+        delivery = sound_delivery(turn.origin, turn.serial, turn.asked, channels, micros)
+        if not self._door.offer(delivery):
+            self.kept_back, self.stirred = delivery, True
+        if self.stirred:
+            self._turns.put(turn)
+            return None
+        now = self._clock.now()
+        following = self._turns.follow(turn, now)
+        if following is not None:
+            following.begin(now)
+            self.asked = following
+        return following
+
+    def took(self, answer: Answer | Quick, seconds: float) -> None:
+        """Any other answer."""
+        turn = self.asked
+        turn.answers.answered(seconds)
+        self._use.seconds += seconds
+        self._recovered(turn)
+        self._turns.put(turn)
+        make: Callable[..., Delivery] = quick_delivery if isinstance(answer, Quick) else delivery_of
+        delivery = make(turn.origin, turn.meter, turn.asked, answer)
+        if not self._door.offer(delivery):
+            self.kept_back = delivery
+
+    def _recovered(self, turn: Turn) -> None:
+        """The first that answers in a sweep, or since it failed: whatever lasted is over."""
         self.answered = True
         if turn.failing:
             turn.health.good()
             turn.failing = False
-        self._turns.put(turn)
         if self._outages.any:
             self._outages.answered(turn.serial)

@@ -107,6 +107,7 @@ class Owner:
 
     def _wake(self) -> None:
         """Something is to be done."""
+        self._asking.stirred = True
         self._woken.set()
         if self._sweep is not None:
             self._sweep.poke()
@@ -136,6 +137,7 @@ class Owner:
     def overhear(self, ear: Overhearing | None) -> None:
         """Let somebody hear every frame on this line from now on; None ends it."""
         self._link.overhear(ear)
+        self._wake()
 
     async def poll_now(self, serial: str) -> tuple[datetime, Outcome]:
         """Poll one meter of this line ahead of the schedule; gives the instant and, after the commit, the outcome.
@@ -193,7 +195,7 @@ class Owner:
             self._silent, self._reopen_pause = 0, FIRST_REOPEN
         if failure is not None:
             self._begun = sweep.began
-            await self._failed(asking.asked, asking.asked_at, failure)
+            await self._failed(asking.asked, asking.asked.asked, failure)
         if asking.kept_back is not None:
             delivery, asking.kept_back = asking.kept_back, None
             await self._deliver(delivery)
@@ -282,7 +284,7 @@ class Owner:
             turn.due = min(turn.due, now + turn.health.hindered())
         else:
             turn.health.good()
-        turn.failing = turn.health.failures > 0
+        turn.failing = True
         await self._count_silence(error)
         self._turns.put(turn)
         self._outages.failed(meter.serial, error)

@@ -81,12 +81,15 @@ class Asker(Protocol):
         """Seconds until `next` should be asked again; None ends the sweep."""
         ...
 
-    def plain(self, channels: tuple[str, ...], micros: Sequence[int | None], seconds: float) -> None:
-        """The answer of the meter wanted last, after so long: only values, in millionths; None is not available."""
+    def follow(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> Wanted | None:
+        """The answer of the meter wanted last, after so long: only values, in millionths, that surely are readings.
+
+        Gives whose turn it is now; None when `next` is to be asked.
+        """
         ...
 
     def took(self, answer: Answer | Quick, seconds: float) -> None:
-        """Any other answer."""
+        """Any other answer of it."""
         ...
 
 

@@ -31,15 +31,14 @@ class Step:
 
     def quick(self, pdu: bytes) -> Quick | None:
         """Its values in millionths; None when something in it is no number, or none that can be stored."""
-        micros = self.decoder.micros(pdu)
+        channels, _, each = self.decoder.millionths
+        micros = each(pdu, 0)
         if micros is None:
             return None
         if None in micros:
-            there = [
-                (channel, one) for channel, one in zip(self.decoder.channels, micros, strict=True) if one is not None
-            ]
+            there = [(channel, one) for channel, one in zip(channels, micros, strict=True) if one is not None]
             return Quick(tuple(channel for channel, _ in there), [one for _, one in there])
-        return Quick(self.decoder.channels, cast(list[int], micros))
+        return Quick(channels, cast(list[int], micros))
 
 
 class Fetched(NamedTuple):

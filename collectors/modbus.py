@@ -76,7 +76,8 @@ class ModbusLink:
         self._catalog = catalog
         self._settings = settings_of(line)
         self._bus = bus or Bus(line.name, self._settings)
-        self._framing = _framing(self._settings.kind)
+        self._mbap = Mbap(random.randrange(0x10000))
+        self._framing: Framing = _framing(self._settings.kind) or self._mbap
         self._instant = self._settings.kind is LineKind.TCP
         self._plans: dict[str, tuple[Polled, MeterPlan]] = {}
 
@@ -98,7 +99,7 @@ class ModbusLink:
         wire = self._bus.at_once() if self._instant else None
         if wire is None:
             return None
-        return Sweep(polling=self, bus=self._bus, wire=wire, framing=self._framing, asker=asker)
+        return Sweep(polling=self, bus=self._bus, wire=wire, framing=self._mbap, asker=asker)
 
     def overhear(self, ear: Overhearing | None) -> None:
         """Let somebody hear every frame."""
@@ -106,15 +107,15 @@ class ModbusLink:
 
     def polling(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
         """The questions of a poll: wants the answer PDU to each, perhaps a refusal, and gives what they brought."""
-        return self._blocks(plan) if monotonic() < plan.identify_at else self._identified(plan)
+        return self.blocks(plan) if monotonic() < plan.identify_at else self._identified(plan)
 
     def _identified(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
         """The same after asking the meter who it is."""
         said = yield from self._identity(plan)
-        fetched = yield from self._blocks(plan)
+        fetched = yield from self.blocks(plan)
         return fetched._replace(said=said)
 
-    def _blocks(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
+    def blocks(self, plan: MeterPlan) -> Generator[Question, bytes, Fetched]:
         """Every block of a plan. One refused as illegal is split, down to the register that is not there."""
         if plan.refused and monotonic() >= plan.ask_again_at:
             plan.reset()
@@ -153,7 +154,7 @@ class ModbusLink:
     async def words(self, meter: Polled) -> dict[str, bytes]:
         """The words of every register of a meter as they came, by channel; those it refuses are left out."""
         plan = self.plan_of(meter)
-        fetched = await self._all(self._blocks(plan), plan)
+        fetched = await self._all(self.blocks(plan), plan)
         found: dict[str, bytes] = {}
         for step, pdu in fetched.answers:
             for register in step.block.registers:
@@ -248,7 +249,8 @@ def refusal(pdu: bytes) -> AmrError:
     return Refused(said)
 
 
-def _framing(kind: LineKind) -> Framing:
+def _framing(kind: LineKind) -> Framing | None:
+    """What frames a question on a line without transaction numbers."""
     if kind is LineKind.TCP:
-        return Mbap(random.randrange(0x10000))
+        return None
     return Ascii() if kind is LineKind.ASCII else Rtu()

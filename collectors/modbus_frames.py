@@ -21,7 +21,7 @@ class Question:
     """A read: the unit asked, its request PDU (function, address, count) and how many data bytes must come back.
 
     `request` and `good` are made once, because a question is asked again and again: what follows the transaction
-    number of its MBAP frame, and what must follow it in a good answer's.
+    number of its MBAP frame, and what must follow it in a good answer's, which has `length` bytes in all.
     """
 
     unit: int
@@ -29,6 +29,7 @@ class Question:
     size: int
     request: bytes
     good: bytes
+    length: int
 
 
 def question(unit: int, function: int, address: int, count: int) -> Question:
@@ -36,7 +37,7 @@ def question(unit: int, function: int, address: int, count: int) -> Question:
     pdu = bytes((function, *address.to_bytes(2, "big"), *count.to_bytes(2, "big")))
     size = 2 * count
     good = bytes((0, 0, 0, size + 3, unit, function, size))
-    return Question(unit, pdu, size, bytes((0, 0, 0, 6, unit)) + pdu, good)
+    return Question(unit, pdu, size, bytes((0, 0, 0, 6, unit)) + pdu, good, 9 + size)
 
 
 _NOTHING_ASKED = question(0, 3, 0, 1)
@@ -65,21 +66,26 @@ class Framing(Protocol):
 class Mbap:
     """Modbus TCP. The transaction number tells late answers apart; frames are found by their length field."""
 
-    __slots__ = ("_good", "_head", "_length", "_question", "_transaction")
+    __slots__ = ("_good", "_head", "_length", "_question", "transaction")
 
     def __init__(self, first: int = 0) -> None:
-        self._transaction = first
+        self.transaction = first
+        """Of the question asked last."""
         self._head = self._good = b""
         self._length = 0
         self._question = _NOTHING_ASKED
 
     def frame(self, question: Question) -> bytes:
-        self._transaction = transaction = (self._transaction + 1) & 0xFFFF
+        self.expect(question, (self.transaction + 1) & 0xFFFF)
+        return self._head + question.request
+
+    def expect(self, question: Question, transaction: int) -> None:
+        """The next `answer` calls are about this question, which was asked by somebody else."""
+        self.transaction = transaction
         self._question = question
         self._head = head = transaction.to_bytes(2, "big")
         self._good = head + question.good
-        self._length = 9 + question.size
-        return head + question.request
+        self._length = question.length
 
     def answer(self, heard: bytes) -> bytes | None:
         if len(heard) == self._length and heard.startswith(self._good):

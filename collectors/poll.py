@@ -10,7 +10,7 @@ from ingest.channel import from_micro
 from ingest.delivery import Contact, Delivery, Reject
 from ingest.errors import AmrError
 from ingest.model import Polled, Reading
-from ingest.taken import Taken
+from ingest.taken import Taken, sound
 
 _MOST_DETAIL = 300
 _make = tuple.__new__
@@ -47,7 +47,7 @@ def plain_delivery(
 ) -> Delivery:
     """The same of plain values in the order of their channels, None where one is not available.
 
-    Nearly all polls are so, and none is looked through beforehand: `Taken` compares all values anyway.
+    None is looked through beforehand: `Taken` compares all values anyway.
     """
     try:
         readings = Taken(serial, at, channels, micros)  # type: ignore[arg-type]
@@ -57,8 +57,13 @@ def plain_delivery(
     except ValueError:
         values = {channel: from_micro(one) for channel, one in zip(channels, micros, strict=True) if one is not None}
         return _delivery(origin, serial, at, Answer(values))
+    return Delivery(origin, readings, contacts=(Contact(serial, at),))
+
+
+def sound_delivery(origin: str, serial: str, at: datetime, channels: tuple[str, ...], micros: list[int]) -> Delivery:
+    """The same of values that surely are readings of their channels, as nearly all are: nothing is checked."""
     answered = _make(Contact, (serial, at, None, None, None, None, None))
-    return _make(Delivery, (origin, readings, (), (answered,), (), b"", None, ""))
+    return _make(Delivery, (origin, sound(serial, at, channels, micros), (), (answered,), (), b"", None, ""))
 
 
 def contact(meter: Polled, at: datetime, error: AmrError) -> Contact:

@@ -58,6 +58,15 @@ class Queue(Generic[_One]):
             return heapq.heappop(heap)[3] if heap[0][0] <= now else None
         return ring.popleft() if ring and ring[0].due <= now else None
 
+    def swap(self, one: _One, now: datetime) -> _One | None:
+        """`put` this one and `take` who is due first."""
+        ring = self._ring
+        if self._heap or not ring or one.due < ring[-1].due:
+            self.put(one)
+            return self.take(now)
+        ring.append(one)
+        return ring.popleft() if ring[0].due <= now else None
+
     def remove(self, one: _One) -> None:
         """Take out this one; it must be in it."""
         if one in self._ring:

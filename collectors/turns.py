@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from collectors.patience import Health
@@ -12,8 +12,26 @@ from collectors.turn_queue import Queue
 from ingest.model import Polled
 from ingest.tally import Answers
 
-TENTH = 100_000
-"""Microseconds."""
+TENTH = timedelta(milliseconds=100)
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class _Tenth:
+    """The tenth of a second somebody was asked in last: thousands of others are asked in the same one."""
+
+    __slots__ = ("begin", "end")
+
+    def __init__(self) -> None:
+        self.begin = self.end = _EARLIEST
+
+    def of(self, now: datetime) -> datetime:
+        """The beginning of this instant's."""
+        self.begin = now.replace(microsecond=now.microsecond // 100_000 * 100_000)
+        self.end = self.begin + TENTH
+        return self.begin
+
+
+_tenth = _Tenth()
 
 
 class Turn:
@@ -44,31 +62,32 @@ class Turn:
         """Not to be changed while it stands in a queue."""
         self.offset = offset
         self.health = health
-        self.failing = health.failures > 0
-        """Whether `health` has anything to forget when it answers."""
+        self.failing = True
+        """Whether its health, or the log, has anything to forget when it answers: nobody knows yet of a new one."""
         self.answers = answers or Answers()
         self.told: datetime | None = None
         self.queue: Queue[Turn] | None = None
         self.left = False
         """Its meter left the line, or another turn took its place."""
         self.ready: Any = None
-        self.asked: datetime | None = None
+        self.asked = _EARLIEST
         """The last instant it was asked at."""
         self._period = meter.period
         self._even = not CLOCK_CHANGE % meter.period
         self._regular = self.settle(due)
 
-    def moment(self, now: datetime) -> datetime:
-        """The instant of what is asked now by the schedule: its tenth of a second, unless that was before the last one.
+    def begin(self, now: datetime) -> None:
+        """It is asked now, by the schedule: sets `asked` and when it is `due` again.
 
-        A meter that is polled steadily is asked a millisecond sooner or later each time, which says nothing of its
-        energy and would be most of what a reading takes on the disk (decision 25).
+        The instant is its tenth of a second, unless that was before the last one. A meter that is polled steadily is
+        asked a millisecond sooner or later each time, which says nothing of its energy and would be most of what a
+        reading takes on the disk (decision 25).
         """
-        tenth = now.replace(microsecond=now.microsecond // TENTH * TENTH)
-        if self.asked is not None and tenth <= self.asked:
-            tenth = now
-        self.asked = tenth
-        return tenth
+        self.due = self.regular(now)
+        tenth = _tenth.begin
+        if not tenth <= now < _tenth.end:
+            tenth = _tenth.of(now)
+        self.asked = now if tenth <= self.asked else tenth
 
     def settle(self, now: datetime) -> datetime:
         """The first regular instant after `now`, worked out from the wall clock."""
@@ -128,9 +147,23 @@ class Turns:
             turn.queue.remove(turn)
         queue = self._due
         if turn.failing and turn.health.off:
-            queue, self._probed = self._probes, True
+            if not self._probed:
+                self._probed, self._since_probe = True, len(self._due)
+            queue = self._probes
         queue.put(turn)
         turn.queue = queue
+
+    def follow(self, turn: Turn, now: datetime) -> Turn | None:
+        """`put` and `take` in one step, which has little to look at while nobody is given up."""
+        queue = self._due
+        if self._probed or turn.left or turn.failing or turn.queue is not None:
+            self.put(turn)
+            return self.take(now)
+        following = queue.swap(turn, now)
+        turn.queue = queue
+        if following is not None:
+            following.queue = None
+        return following
 
     def withdraw(self, turn: Turn) -> None:
         """Take out this one, whenever it is due; nothing happens when it is out already."""
@@ -145,7 +178,8 @@ class Turns:
             turn = self._due.take(now)
             if turn is None:
                 return None
-            self._since_probe += 1
+            if self._probed:
+                self._since_probe += 1
         turn.queue = None
         return turn
 

@@ -92,14 +92,29 @@ class Wire(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             raise LineDown("the connection is closed") from self._lost
+        self.expect(deadline)
+        transport.write(request)
+        if self.ear is not None:
+            self.ear("→", request)
+
+    def expect(self, deadline: float) -> None:
+        """Wait for the answer to a question that was asked."""
         self._heard = b""
         self._asked = True
         self._deadline = deadline
         if self._timer is None or deadline < self._rings_at:
             self._ring_at(deadline)
-        transport.write(request)
-        if self.ear is not None:
-            self.ear("→", request)
+
+    def lend(self, hearer: asyncio.Protocol) -> asyncio.WriteTransport | None:
+        """Let somebody else hear this connection and speak on it, until `take_back`; None when it is gone."""
+        if self._transport is not None:
+            self._transport.set_protocol(hearer)
+        return self._transport
+
+    def take_back(self) -> None:
+        """Hear the connection again."""
+        if self._transport is not None:
+            self._transport.set_protocol(self)
 
     def forget(self) -> None:
         """Nobody waits for the answer any more."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from collectors.decode import block_decoder, decode, serial_number, shortest
+from collectors.decode import block_decoder, decode, serial_number
 from collectors.meter_model import Kind, ModelRegister, Order, SerialRegister
-from ingest.channel import to_micro
 from ingest.errors import Malformed
 
 
@@ -113,28 +107,6 @@ def test_scaling_is_exact_where_binary_floats_are_not() -> None:
     assert value == Decimal("1000000000000000.01")
 
 
-FLOAT32 = st.integers(0, 2**32 - 1).map(lambda bits: struct.unpack(">f", bits.to_bytes(4, "big"))[0])
-
-
-@given(FLOAT32.filter(lambda value: value - value == 0))
-def test_a_float32_becomes_a_decimal_that_reads_back_as_itself(value: float) -> None:
-    assert struct.pack(">f", float(shortest(value))) == struct.pack(">f", value + 0.0)
-
-
-@given(st.floats(0.5, 16777216, width=32))
-def test_and_it_is_the_shortest_one(value: float) -> None:
-    packed = struct.pack(">f", value)
-    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
-    best = next(Decimal(text) for text in texts if struct.pack(">f", float(text)) == packed)
-    assert len(shortest(value).normalize().as_tuple().digits) == len(best.normalize().as_tuple().digits)
-
-
-@given(st.decimals(0, 99999, places=2))
-def test_what_a_meter_shows_with_two_decimals_comes_back_as_shown(shown: Decimal) -> None:
-    (value,) = struct.unpack(">f", struct.pack(">f", float(shown)))
-    assert shortest(value) == shown
-
-
 NUMBER = SerialRegister(0, 3, 2)
 
 
@@ -153,55 +125,3 @@ NUMBER = SerialRegister(0, 3, 2)
 )
 def test_a_serial_number_is_read_as_stated(place: SerialRegister, words: str, expected: str | None) -> None:
     assert serial_number(place, bytes.fromhex(words)) == expected
-
-
-@pytest.mark.parametrize("factor", ["1", "0.001", "1000", "0.1", "0.00032"])
-@pytest.mark.parametrize("kind", [Kind.FLOAT32, Kind.UINT32, Kind.INT32, Kind.INT16, Kind.FLOAT64, Kind.BCD32])
-def test_millionths_are_the_value_rounded_once(kind: Kind, factor: str) -> None:
-    dice = random.Random(17)
-    of_kind = register(kind, factor, 0x7FFF)
-    decoder = block_decoder([of_kind], 0)
-    for words in _words_of(kind, dice):
-        value = decode(of_kind, words)
-        assert decoder.micros(words) == [None if value is None else to_micro(value)]
-
-
-def _words_of(kind: Kind, dice: random.Random) -> Iterator[bytes]:
-    if kind is Kind.FLOAT32:
-        odd = [0.0, -0.0, 0.5, 0.75, 1.0, 1e-30, 3e9, float("inf"), float("nan")]
-        tame = [round(dice.uniform(-500, 500), dice.randrange(8)) for _ in range(500)]
-        wild = [dice.uniform(-1, 1) * 10 ** dice.randrange(-6, 8) for _ in range(2000)]
-        yield from (struct.pack(">f", number) for number in (*odd, *tame, *wild))
-    elif kind is Kind.FLOAT64:
-        yield from (struct.pack(">d", dice.uniform(-1e6, 1e6)) for _ in range(200))
-    elif kind is Kind.BCD32:
-        yield from (bytes.fromhex(f"{dice.randrange(10**8):08}") for _ in range(200))
-    else:
-        yield from (dice.randbytes(2 * kind.words) for _ in range(500))
-
-
-def test_neighbours_of_all_kinds_are_counted_each_as_if_alone() -> None:
-    dice = random.Random(18)
-    kinds = [
-        register(Kind.UINT32, "0.01"),
-        register(Kind.INT16, "0.1"),
-        register(Kind.UINT16, "1", 0xFFFF),
-        register(Kind.FLOAT32),
-        register(Kind.FLOAT32, "1", 0x42F60000),
-        register(Kind.FLOAT32, "1", 0x42F60000),
-        register(Kind.FLOAT32, "0.001"),
-        register(Kind.UINT32, "0.00032"),
-    ]
-    placed, at = [], 3
-    for one in kinds:
-        placed.append(replace(one, address=at))
-        at = placed[-1].end + dice.randrange(2)
-    decoder = block_decoder(placed, first=2)
-    for _ in range(500):
-        words = bytearray(dice.randbytes(2 * (at - 2)))
-        for one in placed:
-            if one.kind is Kind.FLOAT32:
-                number = dice.choice([123.0, 0.0, float("nan"), dice.uniform(-9, 9), round(dice.uniform(0, 999), 2)])
-                struct.pack_into(">f", words, 2 * (one.address - 2), number)
-        alone = [decode(one, bytes(words[2 * (one.address - 2) : 2 * (one.end - 2)])) for one in placed]
-        assert decoder.micros(bytes(words)) == [None if value is None else to_micro(value) for value in alone]

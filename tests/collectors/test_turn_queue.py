@@ -63,3 +63,22 @@ def test_a_mixed_round_is_in_order_too_when_periods_differ() -> None:
             queue.put(one)
     assert seen == sorted(seen)
     assert len(seen) > 30
+
+
+def test_to_swap_is_to_put_and_to_take() -> None:
+    dice = random.Random(3)
+    seconds = [dice.randrange(30) for _ in range(20)]
+    (swift, _), (plain, _) = filled(seconds), filled(seconds)
+    at = NOW
+    mine, other = swift.take(at + timedelta(minutes=1)), plain.take(at + timedelta(minutes=1))
+    for _ in range(300):
+        assert (mine and mine.serial) == (other and other.serial)
+        at += timedelta(seconds=dice.randrange(9))
+        if mine is None or other is None:
+            mine, other = swift.take(at), plain.take(at)
+            continue
+        mine.due = other.due = at + timedelta(seconds=dice.choice([30, 30, 30, 31, 2]))
+        mine = swift.swap(mine, at)
+        plain.put(other)
+        other = plain.take(at)
+    assert len(swift) == len(plain) >= 19

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from collectors.patience import Health, Patience
 from collectors.turns import Turn, Turns
@@ -99,9 +102,65 @@ def test_the_regular_instant_follows_from_the_one_before_and_from_the_clock() ->
 
 def test_what_is_asked_has_its_tenth_of_a_second_and_no_instant_twice() -> None:
     one, tenth = turn(1), NOW + timedelta(milliseconds=100)
-    assert one.moment(NOW + timedelta(milliseconds=199)) == tenth
+
+    def asked(now: datetime) -> datetime:
+        one.begin(now)
+        return one.asked
+
+    assert asked(NOW + timedelta(milliseconds=199)) == tenth
     again = NOW + timedelta(milliseconds=199, microseconds=5)
-    assert one.moment(again) == again, "asked once more within the tenth"
-    assert one.moment(NOW + timedelta(milliseconds=200)) == NOW + timedelta(milliseconds=200)
+    assert asked(again) == again, "asked once more within the tenth"
+    assert asked(NOW + timedelta(milliseconds=200)) == NOW + timedelta(milliseconds=200)
     set_back = NOW - timedelta(hours=1, microseconds=7)
-    assert one.moment(set_back) == set_back, "the clock was set back"
+    assert asked(set_back) == set_back, "the clock was set back"
+
+
+def test_who_is_asked_is_due_again_at_the_next_regular_instant() -> None:
+    one = turn(1)
+    one.begin(NOW + timedelta(minutes=7))
+    assert one.due == NOW + timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("off", [0, 3], ids=["all well", "some given up"])
+def test_to_follow_is_to_put_back_and_take_the_next(off: int) -> None:
+    """Whatever happens on the way: failures, meters given up, others that left or were withdrawn."""
+    dice = random.Random(off)
+    agos = [dice.randrange(100) for _ in range(12)]
+
+    def made() -> tuple[Turns, list[Turn]]:
+        all_of_them = [turn(unit, ago, off=unit <= off) for unit, ago in enumerate(agos, 1)]
+        for one in all_of_them[off:]:
+            one.failing = False
+        return turns(*all_of_them), all_of_them
+
+    (swift, ours), (plain, theirs) = made(), made()
+    mine, other, now = swift.take(NOW), plain.take(NOW), NOW
+    for step in range(300):
+        assert (mine and mine.serial) == (other and other.serial), step
+        now += timedelta(seconds=dice.randrange(20))
+        again = now + timedelta(seconds=dice.choice([60, 60, 60, 61, 5]))
+        if mine is None or other is None:
+            mine, other = swift.take(now), plain.take(now)
+            continue
+        mine.due = other.due = again
+        if dice.random() < 0.05:
+            at = dice.randrange(len(ours))
+            swift.withdraw(ours[at])
+            plain.withdraw(theirs[at])
+            for made_of, one in ((swift, ours[at]), (plain, theirs[at])):
+                if one not in (mine, other):
+                    made_of.put(one)
+        mine = swift.follow(mine, now)
+        plain.put(other)
+        other = plain.take(now)
+
+
+def test_a_meter_that_left_during_its_poll_is_not_followed_by_itself() -> None:
+    leaving = turn(1, 10)
+    made = turns(leaving, turn(2, 5))
+    assert made.take(NOW) is leaving
+    made.keep({"serial-2"})
+    following = made.follow(leaving, NOW)
+    assert following
+    assert following.meter.address == "2"
+    assert made.take(NOW) is None
