@@ -42,9 +42,9 @@ async def import_80020(
 
 
 def open_csv(file: Path) -> TextIO:
-    """The CSV file to import. Raises Misconfigured when it cannot be opened."""
+    """The CSV file to import; a row that is no UTF-8 is refused by itself. Misconfigured when it cannot be opened."""
     try:
-        return file.open(encoding="utf-8-sig", newline="")
+        return file.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read: {error.strerror}; give the path of a CSV file") from error
 
