@@ -7,14 +7,11 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -46,6 +43,7 @@ import storage.cli_words
 import storage.quarantine_cli
 import storage.storage_cli
 from api.choices import Knowledge, ModelFacts
+from api.cli_introduction import introduction
 from api.cli_plain import PlainText
 from api.settings import HttpSettings
 from collectors.alert_settings import AlertSettings
@@ -69,6 +67,7 @@ from ingest.intake import Intake
 from ingest.log_format import ConsoleFormatter, JsonFormatter
 from ingest.model import Line, PolledLine
 from ingest.refuge import SparedIntake
+from ingest.stopping import storing, until_stopped
 from simulators.clock import Clock
 from simulators.shape import load
 from simulators.street import Street
@@ -242,53 +241,9 @@ def _read_settings() -> Settings:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run until done, or until SIGINT or SIGTERM cancels it; a second signal is ignored while things are put away."""
-
-    async def stoppable() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        loop = asyncio.get_running_loop()
-        stopped = False
-
-        def stop() -> None:
-            nonlocal stopped
-            if not stopped:
-                stopped = True
-                task.cancel()
-
-        in_time = _stop_anyway_in_time()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-            signal.signal(number, in_time)  # heard at once, though something may hold the loop
-        try:
-            await main
-        except asyncio.CancelledError:
-            if not stopped:
-                raise
-
+    """Run until done, or until SIGINT or SIGTERM cancels it."""
     gc.set_threshold(100_000, 50, 1000)  # readings live for milliseconds: looking for cycles among them costs a fifth
-    uvloop.run(stoppable())
-
-
-def _stop_anyway_in_time() -> Callable[[int, FrameType | None], None]:
-    """A server that hangs must not keep us: what is not stored is on disk, at the broker, or was not answered.
-
-    Gives what is to be called at the first signal; at later ones it does nothing.
-    """
-
-    def end() -> None:
-        log.error("not stopped within %.0f s: something hangs, and is left to itself", STOP)
-        logging.shutdown()
-        os._exit(1)
-
-    timer = threading.Timer(STOP, end)
-    timer.daemon = True
-
-    def begin(number: int, frame: FrameType | None) -> None:
-        if timer.ident is None:
-            timer.start()
-
-    return begin
+    uvloop.run(until_stopped(main))
 
 
 @contextlib.asynccontextmanager
@@ -302,22 +257,8 @@ async def service(settings: Settings, *, absent: bool = False) -> AsyncIterator[
         if settings.database_url is None:  # a configured database is migrated by its owner
             await migrate(database, settings.storage)
         intake = Intake(PostgresStore(database))
-        async with _running(intake):
+        async with storing(intake):
             yield database, intake
-
-
-@contextlib.asynccontextmanager
-async def _running(intake: Intake) -> AsyncIterator[None]:
-    """Storing what is put, and at the end, for a while, what is left."""
-    door = asyncio.create_task(intake.run(), name="intake")
-    try:
-        yield
-    finally:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FINISH):
-                await intake.drain()
-        door.cancel()
-        await asyncio.gather(door, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -332,7 +273,7 @@ async def sparing(
         draining = [asyncio.create_task(spooling.run(), name="spool")]
         draining.append(asyncio.create_task(drain_orphans(settings.spool_folder, intake), name="left spools"))
         try:
-            async with _running(polls):
+            async with storing(polls):
                 yield polls, spool
         finally:
             for task in draining:
@@ -340,13 +281,6 @@ async def sparing(
             for end in await asyncio.gather(*draining, return_exceptions=True):
                 if isinstance(end, Exception):
                     log.error("the spool was not drained: %r", end)
-
-
-STOP = 5.0
-"""Seconds after which a stopping process ends whatever hangs."""
-
-FINISH = 2.0
-"""Seconds of them a door may take to commit what it holds."""
 
 
 async def collecting(
@@ -617,7 +551,8 @@ async def _demo(settings: Settings) -> None:
             collector = asyncio.create_task(collecting(settings, database, intake, registry=registry), name="collector")
             stack.push_async_callback(_end, collector)
             served = await stack.enter_async_context(served_api(settings, database, intake))
-        _introduce(served, page, token, folder)
+        for line in introduction(served, page, token, folder, HISTORY_POINT):
+            out.print(line, highlight=False, soft_wrap=True)
         with Live(console=out, refresh_per_second=1, screen=False) as live:
             while not collector.done():
                 async with database.connection() as conn:
@@ -642,22 +577,6 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 DEMO = "demo"
 DEMO_PERIOD = timedelta(seconds=15)
-
-
-def _introduce(served: str, page: str, token: str, folder: Path) -> None:
-    since = (datetime.now(UTC) - timedelta(days=365)).date().replace(day=1)
-    out.print(f"API and its documentation: {served}/docs   (other terminals: export AMR_DATA={folder})", soft_wrap=True)
-    out.print(f"What monitoring would ask: {page}/metrics", soft_wrap=True)
-    out.print("A consumer's token, and three things to try with it:")
-    out.print(f"  export TOKEN={token}", highlight=False)
-    for path in (
-        "points",
-        "points/MP-0001/readings/latest",
-        f"points/{HISTORY_POINT}/consumption?from={since}&to={datetime.now(UTC).date()}&step=month",
-    ):
-        out.print(
-            f'  curl -s -H "Authorization: Bearer $TOKEN" "{served}/api/v1/{path}"', highlight=False, soft_wrap=True
-        )
 
 
 def main() -> None:

@@ -127,10 +127,10 @@ def test_a_process_that_is_held_up_ends_all_the_same() -> None:
 
 
 _HELD = """
-import amr, time
-amr.STOP = 0.5
+import time, uvloop
+from ingest.stopping import until_stopped
 async def hold():
     print(flush=True)
     time.sleep(600)
-amr.run(hold())
+uvloop.run(until_stopped(hold(), within=0.5))
 """
