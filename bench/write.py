@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import psycopg
 import uvloop
 
 from bench.figure import Figure, record
@@ -21,7 +23,6 @@ from ingest.delivery import Delivery, Fate
 from ingest.instants import micros
 from ingest.intake import Intake
 from ingest.model import Reading
-from storage.copying import copy_rows
 from storage.database import Database
 from storage.instants import TO_POSTGRES
 from storage.readings import PostgresStore
@@ -56,6 +57,21 @@ def readings(number: int, registers: int, depth: int) -> list[Reading]:
     ]
 
 
+async def _copy(
+    conn: psycopg.AsyncConnection[Any], statement: str, types: Sequence[str], rows: Iterable[Sequence[int]]
+) -> None:
+    """COPY integer rows by `statement` (… FROM STDIN (FORMAT BINARY)), their columns being of `types`.
+
+    Only a full buffer is awaited: a coroutine for every row would cost as much as the row.
+    """
+    async with conn.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        copy.set_types(types)
+        write_row = copy.formatter.write_row
+        for row in rows:
+            if full := write_row(row):
+                await copy.write(full)
+
+
 async def ceiling(database: Database, batches: Sequence[Sequence[Reading]]) -> float:
     """Rows a second of the same rows without our code, one transaction a batch."""
     async with database.own_connection() as conn:
@@ -68,7 +84,7 @@ async def ceiling(database: Database, batches: Sequence[Sequence[Reading]]) -> f
         begun = time.perf_counter()
         for rows in raw:
             async with conn.transaction():
-                await copy_rows(conn, _COPY, ("int4", "int2", "int8", "int8"), rows)
+                await _copy(conn, _COPY, ("int4", "int2", "int8", "int8"), rows)
                 await conn.execute(_INSERT)
                 await conn.execute("TRUNCATE bare_stage")
         spent = time.perf_counter() - begun

@@ -15,7 +15,7 @@ from ingest.people import PERSONS, settle_people
 from ingest.pile import Pile
 from ingest.settle import Fresh, Overrule, Row, leave, settle, written
 from ingest.store import BatchWork, Card, Change, Span
-from ingest.tracks import Tracks
+from ingest.tracks import NOTHING_FOUND, Ahead, Found, Tracks
 from ingest.written_out import kept_of
 from ingest.zones import check_zone_sums
 
@@ -46,15 +46,20 @@ class _Series:
 
 
 async def store_batch(
-    work: BatchWork, deliveries: Sequence[Delivery], received_at: datetime, tracks: Tracks | None = None
+    work: BatchWork,
+    deliveries: Sequence[Delivery],
+    received_at: datetime,
+    tracks: Tracks | None = None,
+    ahead: Ahead | None = None,
 ) -> list[Outcome]:
     """Judge and write deliveries in the open transaction; the outcomes stand in the same order.
 
     With `tracks` readings that simply follow their series are appended without a look at their neighbours; `Stale` is
-    raised when another writer was faster: leave the transaction and call again without them.
+    raised when another writer was faster: leave the transaction and call again without them. `ahead` is how `tracks`
+    sorted these deliveries before.
     """
     batch = _Batch(work, deliveries, received_at)
-    await batch.run(tracks)
+    await batch.run(tracks, ahead)
     return batch.outcomes()
 
 
@@ -67,34 +72,27 @@ class _Batch:
         self.verdicts: dict[int, Verdict] = {}
         self.series: dict[tuple[int, tuple[Source, ...]], _Series] = {}
 
-    async def run(self, tracks: Tracks | None) -> None:
-        others: Sequence[int] = range(len(self.readings))
-        if tracks is not None:
-            others = await self._append(tracks)
-        if others:
-            await self._judge(others)
-            if tracks is not None:
-                tracks.forget(self.readings[place] for place in others)
+    async def run(self, tracks: Tracks | None, ahead: Ahead | None) -> None:
+        if tracks is None:
+            await self._judge(range(len(self.readings)))
+        else:
+            found = await tracks.sort(self.work, self.deliveries, self.received_at, ahead)
+            await self._judge(found.others, found)
+            tracks.forget(self.readings[place] for place in found.others)
         await self._write_the_rest()
 
-    async def _append(self, tracks: Tracks) -> Sequence[int]:
-        """Append what simply follows; gives the places of everything else."""
-        await tracks.prepare(self.work, self.deliveries)
-        found = tracks.append(self.readings, self.received_at)
-        if found.rows:
-            moved = [(t.register_id, t.source, t.at, t.value, t.version) for t in found.tracks]
-            await self.work.append(found.rows, moved, self.received_at)
-            for track in found.tracks:
-                track.version += 1
-        return found.others
+    async def _judge(self, places: Sequence[int], found: Found = NOTHING_FOUND) -> None:
+        """Append what simply follows; the rest the thorough way: neighbours, people beside machines, totals and zones.
 
-    async def _judge(self, places: Sequence[int]) -> None:
-        """The thorough way: neighbours, people beside machines, totals beside zones."""
+        All that is to be moved is held before the first of it is, so that two writers never wait for each other.
+        """
         await self._resolve(places)
-        if not self.series:
-            return
         registers = sorted({register_id for register_id, _ in self.series})
-        people = await self.work.lock(registers)
+        people = await self.work.lock(registers, [end[0] for end in found.ends]) if registers else ()
+        if found.rows:
+            await self.work.append(found.rows, found.ends, self.received_at)
+        if not registers:
+            return
         changes = await self._settle_machines()
         changes += await self._settle_people(changes, people)
         cards = {register_id: series.card for (register_id, _), series in self.series.items()}
@@ -108,6 +106,8 @@ class _Batch:
 
     async def _resolve(self, places: Sequence[int]) -> None:
         """Group readings by series; whatever has no register goes to quarantine."""
+        if not places:
+            return
         keys = {(self.readings[place].meter, self.readings[place].channel) for place in places}
         cards = await self.work.cards(keys)
         unknown = {meter for meter, channel in keys if (meter, channel) not in cards}

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from ingest.batch import store_batch
 from ingest.delivery import Delivery, Fate, Outcome, Reject, Verdict
@@ -25,7 +26,7 @@ from ingest.model import IntervalReading, Quality, Reading
 from ingest.outage import Outage
 from ingest.store import ReadingStore, Stale
 from ingest.tally import Stored
-from ingest.tracks import Tracks
+from ingest.tracks import Ahead, Tracks
 from ingest.written_out import kept_of
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,22 @@ class _Waiting:
     done: asyncio.Future[Outcome] | None
     since: float
     size: int
+
+
+class _Taken(NamedTuple):
+    """A batch in hand; `ahead` is how it was sorted already."""
+
+    batch: list[_Waiting]
+    ahead: Ahead | None = None
+
+
+async def _ended(task: asyncio.Task[_Taken] | None) -> list[_Waiting]:
+    """End it, and give what it had taken."""
+    if task is None:
+        return []
+    task.cancel()
+    await asyncio.wait([task])
+    return [] if task.cancelled() else task.result().batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +170,42 @@ class Intake:
         return outcome
 
     async def run(self) -> None:
-        """Store batches until cancelled. What is in hand at a cancellation is not committed and its futures say so."""
-        while True:
-            batch = await self._next_batch()
-            self._in_hand = len(batch)
-            self._number += 1
-            try:
-                await self._store_stubbornly(batch)
-            except asyncio.CancelledError:
-                for waiting in batch:
-                    if waiting.done is not None:
-                        waiting.done.cancel()
-                raise
-            finally:
-                self._in_hand = 0
-                async with self._changed:
-                    self._changed.notify_all()
+        """Store batches until cancelled, each sorted while the one before it is written.
+
+        What is in hand at the end is not committed and its futures say so.
+        """
+        taken = _Taken([])
+        following: asyncio.Task[_Taken] | None = None
+        try:
+            while True:
+                taken = await (following or self._take())
+                # Behind a batch whose series have to be looked up nothing can be sorted before it is written.
+                following = asyncio.create_task(self._take()) if taken.ahead is not None else None
+                self._number += 1
+                await self._store_stubbornly(taken.batch, taken.ahead)
+                await self._let_go(taken.batch)
+                taken = _Taken([])
+        finally:
+            given_up = [*taken.batch, *await _ended(following)]
+            for waiting in given_up:
+                if waiting.done is not None:
+                    waiting.done.cancel()
+            await self._let_go(given_up)
+
+    async def _take(self) -> _Taken:
+        """The next batch, sorted if all of its series are remembered."""
+        batch = await self._next_batch()
+        deliveries = [waiting.delivery for waiting in batch]
+        try:
+            return _Taken(batch, self._tracks.sort_ahead(deliveries, self._now()))
+        except Exception:  # noqa: BLE001 - one delivery that breaks us is found and set aside when it is written
+            self._tracks.distrust(deliveries)
+            return _Taken(batch)
+
+    async def _let_go(self, batch: Sequence[_Waiting]) -> None:
+        async with self._changed:
+            self._in_hand -= len(batch)
+            self._changed.notify_all()
 
     async def drain(self) -> None:
         """Wait until everything put so far is committed."""
@@ -193,15 +230,16 @@ class Intake:
                 batch.append(self._waiting.popleft())
                 rows += batch[-1].size
             self._rows -= rows
+            self._in_hand += len(batch)
             self._changed.notify_all()
             return batch
 
-    async def _store_stubbornly(self, batch: Sequence[_Waiting]) -> None:
+    async def _store_stubbornly(self, batch: Sequence[_Waiting], ahead: Ahead | None = None) -> None:
         """Store a batch, waiting out a store that is away; halve a refused one until the bad delivery is alone."""
         pause = FIRST_PAUSE
         while True:
             try:
-                outcomes = await self._store_once([waiting.delivery for waiting in batch])
+                outcomes = await self._store_once([waiting.delivery for waiting in batch], ahead)
             except AmrError as error:
                 if not error.transient:
                     await self._isolate(batch, error)
@@ -225,7 +263,9 @@ class Intake:
         """The batch in hand, counted since the start: what belongs together in a log."""
         return {"batch": self._number}
 
-    async def _store_once(self, deliveries: Sequence[Delivery], *, doubtful: bool = True) -> list[Outcome]:
+    async def _store_once(
+        self, deliveries: Sequence[Delivery], ahead: Ahead | None = None, *, doubtful: bool = True
+    ) -> list[Outcome]:
         """One transaction, by what is remembered of the series; a second and thorough one if that was out of date.
 
         The memory serves one transaction at a time: what another has in hand may yet be given up.
@@ -233,23 +273,25 @@ class Intake:
         if not self._remembering:
             self._remembering = True
             try:
-                return await self._transaction(deliveries, self._tracks, doubtful=doubtful)
+                return await self._transaction(deliveries, self._tracks, ahead, doubtful=doubtful)
             except Stale:
-                self._forget(deliveries)
+                self._tracks.distrust(deliveries)
                 log.debug("another writer moved a series; the batch is judged thoroughly")
             except BaseException:
-                self._forget(deliveries)
+                self._tracks.distrust(deliveries)
                 raise
             finally:
                 self._remembering = False
-        return await self._transaction(deliveries, None, doubtful=doubtful)
+        elif ahead is not None:
+            self._tracks.distrust(deliveries)
+        return await self._transaction(deliveries, None, None, doubtful=doubtful)
 
     async def _transaction(
-        self, deliveries: Sequence[Delivery], tracks: Tracks | None, *, doubtful: bool
+        self, deliveries: Sequence[Delivery], tracks: Tracks | None, ahead: Ahead | None, *, doubtful: bool
     ) -> list[Outcome]:
         begun = time.monotonic()
         async with self._store.batch() as work:
-            outcomes = await store_batch(work, deliveries, self._now(), tracks)
+            outcomes = await store_batch(work, deliveries, self._now(), tracks, ahead)
             if not doubtful:
                 _check_believed(outcomes)
         self._count(outcomes, time.monotonic() - begun)
@@ -261,11 +303,6 @@ class Intake:
         for outcome in outcomes:
             self.tally.readings += len(outcome.verdicts)
             self.tally.rejects += outcome.rejected
-
-    def _forget(self, deliveries: Sequence[Delivery]) -> None:
-        """What was not committed did not move any series."""
-        for delivery in deliveries:
-            self._tracks.forget(delivery.readings)
 
     async def _isolate(self, batch: Sequence[_Waiting], error: Exception) -> None:
         if len(batch) > 1:

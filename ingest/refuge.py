@@ -15,6 +15,7 @@ from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError
 from ingest.intake import Intake, _Waiting
 from ingest.store import ReadingStore
+from ingest.tracks import Ahead
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +43,11 @@ class SparedIntake(Intake):
         self._patience = patience.total_seconds()
         self._stuck: asyncio.Task[list[Outcome]] | None = None
 
-    async def _store_stubbornly(self, batch: Sequence[_Waiting]) -> None:
+    async def _store_stubbornly(self, batch: Sequence[_Waiting], ahead: Ahead | None = None) -> None:
         """Store a batch, or keep it. What was committed too late is stored twice, which natural keys make harmless."""
         deliveries = [waiting.delivery for waiting in batch]
         try:
-            outcomes = await self._store_in_time(deliveries)
+            outcomes = await self._store_in_time(deliveries, ahead)
         except AmrError as error:
             if not error.transient:
                 await self._isolate(batch, error)
@@ -62,11 +63,13 @@ class SparedIntake(Intake):
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _answer(waiting, outcome)
 
-    async def _store_in_time(self, deliveries: Sequence[Delivery]) -> list[Outcome] | None:
+    async def _store_in_time(self, deliveries: Sequence[Delivery], ahead: Ahead | None) -> list[Outcome] | None:
         """The outcomes, or None when the store is away. A transaction that hangs is left to itself, not waited for."""
         if self._refuge.away or (self._stuck is not None and not self._stuck.done()):
+            if ahead is not None:
+                self._tracks.distrust(deliveries)
             return None
-        storing = asyncio.create_task(self._store_once(deliveries), name="batch")
+        storing = asyncio.create_task(self._store_once(deliveries, ahead), name="batch")
         try:
             done, _ = await asyncio.wait([storing], timeout=self._patience)
         except asyncio.CancelledError:

@@ -93,8 +93,8 @@ class BatchWork(Protocol):
     async def renew_ends(self, register_ids: Collection[int]) -> None:
         """Find the ends of these registers' series anew, after rows were inserted or judged again thoroughly."""
 
-    async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
-        """Hold the registers and their ends against other writers until the commit.
+    async def lock(self, register_ids: Sequence[int], moved: Sequence[int] = ()) -> Collection[int]:
+        """Hold the registers and their ends, and the ends of `moved` registers, against other writers until the commit.
 
         Gives those registers that have readings typed in by people.
         """

@@ -8,7 +8,7 @@ leaves another version behind, and the whole batch is then judged again thorough
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from ingest.instants import EPOCH, micros, span
 from ingest.judge import DRIFT_TOLERANCE, FUTURE_TOLERANCE
 from ingest.model import Reading, Source
 from ingest.pile import Pile
-from ingest.store import Appended, BatchWork
+from ingest.store import Appended, BatchWork, MovedEnd
 from ingest.taken import Taken
 
 MOST = 250_000
@@ -38,11 +38,21 @@ _UNITS = (MICRO, MICRO // 10, MICRO // 100, MICRO // 1000)
 
 
 class Found(NamedTuple):
-    """Readings by the way they take: rows to append with the tracks they move, and the places of all others."""
+    """Readings by the way they take: rows to append with the ends they move, and the places of all others."""
 
     rows: list[Appended]
-    tracks: list[Track]
+    ends: list[MovedEnd]
     others: Sequence[int]
+
+
+NOTHING_FOUND = Found([], [], ())
+
+
+class Ahead(NamedTuple):
+    """A batch that was sorted while the one before it was still being written, by a memory of this `generation`."""
+
+    found: Found
+    generation: int
 
 
 class Tracks:
@@ -53,15 +63,46 @@ class Tracks:
         self._lanes: dict[str, dict[tuple[str, ...], tuple[Track, ...]]] = {}
         """By meter, the tracks of all channels that its polls bring together."""
         self._fleet = -1
+        self._generation = 0
+        """Another one when what was remembered turned out not to be so: whatever was sorted by it is sorted again."""
 
-    async def prepare(self, work: BatchWork, deliveries: Iterable[Delivery]) -> None:
-        """Know the series of these deliveries as far as they are stored."""
+    async def sort(
+        self, work: BatchWork, deliveries: Sequence[Delivery], received_at: datetime, ahead: Ahead | None = None
+    ) -> Found:
+        """Know the series of these deliveries as far as they are stored, and sort their readings by them.
+
+        What was sorted `ahead` is taken if it still holds.
+        """
+        await self._look_at_fleet(work)
+        if ahead is not None:
+            if ahead.generation == self._generation:
+                return ahead.found
+            self._forget_all(deliveries)
+        await self._prepare(work, self._unknown(deliveries))
+        return self._append(Pile(deliveries), received_at)
+
+    def sort_ahead(self, deliveries: Sequence[Delivery], received_at: datetime) -> Ahead | None:
+        """Sort them by what is remembered, with nothing looked up; None when some of the series are unknown."""
+        if self._unknown(deliveries):
+            return None
+        return Ahead(self._append(Pile(deliveries), received_at), self._generation)
+
+    def distrust(self, deliveries: Iterable[Delivery]) -> None:
+        """These were not committed: they moved no series, and what was sorted behind them is sorted again."""
+        self._forget_all(deliveries)
+        self._generation += 1
+
+    async def _look_at_fleet(self, work: BatchWork) -> None:
         version = await work.fleet_version()
         if version != self._fleet or sum(map(len, self._tracks.values())) > MOST:
             for of_source in self._tracks.values():
                 of_source.clear()
             self._lanes.clear()
             self._fleet = version
+            self._generation += 1
+
+    def _unknown(self, deliveries: Iterable[Delivery]) -> set[tuple[str, str, Source]]:
+        """Machines' series that are not remembered: (meter, channel, source)."""
         automatic = self._tracks[Source.AUTOMATIC]
         wanted: set[tuple[str, str, Source]] = set()
         for delivery in deliveries:
@@ -75,6 +116,10 @@ class Tracks:
                     if (known := self._tracks.get(reading.source)) is not None
                     and (reading.meter, reading.channel) not in known
                 )
+        return wanted
+
+    async def _prepare(self, work: BatchWork, wanted: Collection[tuple[str, str, Source]]) -> None:
+        """Look up what is wanted."""
         if not wanted:
             return
         cards = await work.cards({(meter, channel) for meter, channel, _ in wanted})
@@ -84,6 +129,10 @@ class Tracks:
             end = ends.get((card.register.id, source))
             if end is not None:
                 self._tracks[source][meter, channel] = Track(card, source, end)
+
+    def _forget_all(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self.forget(delivery.readings)
 
     def forget(self, readings: Iterable[Reading]) -> None:
         """Look these series up again before they are trusted."""
@@ -106,7 +155,7 @@ class Tracks:
         self._lanes.setdefault(readings.meter, {})[readings.channels] = lanes
         return lanes
 
-    def append(self, pile: Pile, received_at: datetime) -> Found:
+    def _append(self, pile: Pile, received_at: datetime) -> Found:
         """Sort readings into those that simply follow and all others, and move the tracks.
 
         When one reading of a series needs a thorough look, so does the rest of that series in this batch.
@@ -133,7 +182,7 @@ class Tracks:
             sorting.spoiled |= _wrong_families(sorting.moved, sorting.rows)
         if sorting.spoiled:
             return self._set_aside(sorting, pile)
-        return Found(sorting.rows, sorting.moved, sorting.others)
+        return Found(sorting.rows, _moved(sorting.moved), sorting.others)
 
     def _laid_out(
         self, readings: Iterable[Reading], spoiled: set[Track]
@@ -172,7 +221,15 @@ class Tracks:
                 kept.append(row)
         others = sorted([*sorting.others, *out])
         self.forget(pile[place] for place in others)
-        return Found(kept, [track for track in sorting.moved if track not in sorting.spoiled], others)
+        return Found(kept, _moved([track for track in sorting.moved if track not in sorting.spoiled]), others)
+
+
+def _moved(tracks: Sequence[Track]) -> list[MovedEnd]:
+    """The new ends with the versions they were read at; from here on the next version is theirs."""
+    ends = [(track.register_id, track.source, track.at, track.value, track.version) for track in tracks]
+    for track in tracks:
+        track.version += 1
+    return ends
 
 
 def _wrong_families(moved: Iterable[Track], rows: Iterable[Appended]) -> set[Track]:

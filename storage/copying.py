@@ -1,33 +1,23 @@
-"""Rows into a stage by binary COPY, at the speed of the formatter."""
+"""Rows to the server by binary COPY."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import psycopg
 
-
-async def copy_rows(
-    conn: psycopg.AsyncConnection[Any], statement: str, types: Sequence[str], rows: Iterable[Sequence[int]]
-) -> None:
-    """COPY integer rows by `statement` (… FROM STDIN (FORMAT BINARY)), their columns being of `types`.
-
-    Only a full buffer is awaited: a coroutine for every row would cost as much as the row.
-    """
-    async with conn.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        copy.set_types(types)
-        write_row = copy.formatter.write_row
-        for row in rows:
-            if full := write_row(row):
-                await copy.write(full)
-
-
 _BEGINNING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _ENDING = b"\xff\xff"
+_TOGETHER = 1000
 
 
 async def copy_packed(conn: psycopg.AsyncConnection[Any], statement: str, rows: Iterable[bytes]) -> None:
-    """The same of rows that are in PostgreSQL's binary format already (see its manual on COPY, "Binary Format")."""
+    """COPY rows by `statement` (… FROM STDIN (FORMAT BINARY)); they are packed as PostgreSQL's manual on COPY says."""
+    rows = iter(rows)
     async with conn.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        await copy.write(b"".join((_BEGINNING, *rows, _ENDING)))
+        await copy.write(_BEGINNING)
+        while some := b"".join(islice(rows, _TOGETHER)):  # the server is at work on them while the next are packed
+            await copy.write(some)
+        await copy.write(_ENDING)

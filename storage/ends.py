@@ -1,4 +1,4 @@
-"""The ends of the series: read before a batch is judged, moved with it, found anew after a thorough look."""
+"""The ends of the series: read before a batch is judged, found anew after a thorough look."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import psycopg
 from ingest.channel import is_counter
 from ingest.judge import OUTSIDE, REACH, limits_of, troubled_steps
 from ingest.model import Register, Source
-from ingest.store import End, Stale
-from storage import appended
+from ingest.store import End
 from storage.instants import micros_cursor
 
 _FIND = """
@@ -22,13 +21,6 @@ JOIN newest n USING (register_id, source)
 """
 
 _LOCK = "SELECT FROM newest WHERE register_id = ANY(%s) ORDER BY register_id, source FOR UPDATE"
-
-# From an ordered subquery, so that writers reach for the rows in one order.
-_MOVE = f"""
-UPDATE newest n SET taken_at = s.taken_at, value = s.value, version = n.version + 1
-FROM (SELECT * FROM {appended.STAGE} WHERE version IS NOT NULL ORDER BY register_id, source) s
-WHERE n.register_id = s.register_id AND n.source = s.source AND n.version = s.version
-"""
 
 # The last readings of each machine-given series of a register, oldest first.
 _TAILS = """
@@ -73,15 +65,6 @@ async def find(
 async def lock(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) -> None:
     """Hold the ends of these registers' series until the commit."""
     await conn.execute(_LOCK, (list(registers),))
-
-
-async def move(conn: psycopg.AsyncConnection[Any], count: int) -> None:
-    """Put so many ends further as `appended.stage` has it, each only if it still has the version it was read at.
-
-    Stale when one has not.
-    """
-    if (await conn.execute(_MOVE.encode())).rowcount != count:
-        raise Stale
 
 
 async def renew(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) -> None:

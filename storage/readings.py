@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,12 @@ from ingest.instants import instant
 from ingest.judge import OUTSIDE
 from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
-from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span, Stale
+from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span
 from storage import appended, beside, ends, quarantine_write, series, stored
 from storage.cards import find_cards
-from storage.copying import copy_rows
+from storage.copying import copy_packed
 from storage.database import Database
-from storage.instants import TO_POSTGRES, micros_cursor
+from storage.instants import micros_cursor
 
 _LOCK = "SELECT id, people FROM register WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
@@ -62,24 +62,16 @@ FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[]) AS 
 JOIN reading r ON r.register_id = u.register_id AND r.source = u.source AND r.taken_at = {_MICROS.format("u.at")}
 """
 
-# Stages are temporary, one a connection: what simply follows its series, and what was judged beside its neighbours.
-_STAGE = """
-CREATE TEMP TABLE IF NOT EXISTS {stage} (
-    register_id integer, source smallint, taken_at timestamptz, value bigint,
-    quality smallint DEFAULT 0, reasons smallint DEFAULT 0
-) ON COMMIT DELETE ROWS
+# Temporary, one a connection; for what was judged beside its neighbours.
+_STAGE = f"""
+CREATE TEMP TABLE IF NOT EXISTS stage_judged ON COMMIT DELETE ROWS AS
+SELECT {stored.COLUMNS} FROM stored_reading LIMIT 0
 """
-_COPY = "COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)"
-_GOOD = "register_id, source, taken_at, value"
-_JUDGED = f"{_GOOD}, quality, reasons"
-_STAGE_TYPES = ("int4", "int2", "int8", "int8", "int2", "int2")  # a timestamptz is an int8 on the wire
-
-# Ordered by the key: writers never wait for each other in a circle, and pages are touched once. OFFSET keeps what is
-# computed out of what is sorted.
+_COPY = f"COPY stage_judged ({stored.COLUMNS}) FROM STDIN (FORMAT BINARY)"
+# Ordered by the key: writers never wait for each other in a circle, and pages are touched once.
 _INSERT = f"""
 INSERT INTO stored_reading ({stored.COLUMNS})
-SELECT register_id, source, taken_at, {stored.LATE}, {stored.STEPS}, quality, reasons, {stored.STEP}, {stored.DELAY}
-FROM (SELECT * FROM {{stage}} ORDER BY register_id, source, taken_at OFFSET 0) ordered
+SELECT {stored.COLUMNS} FROM stage_judged ORDER BY register_id, source, taken_at
 ON CONFLICT DO NOTHING
 """
 
@@ -182,11 +174,8 @@ class Work:
 
     async def append(self, rows: Sequence[Appended], ends_: Sequence[MovedEnd], received_at: datetime) -> None:
         # The ends first: a thorough look holds them while it inserts, so that neither waits for the other in a circle.
-        await appended.stage(self._conn, rows, ends_)
-        await ends.move(self._conn, len(ends_))
-        inserted = await self._conn.execute(_INSERT.format(stage=appended.STAGE).encode(), stored.came(received_at))
-        if inserted.rowcount != len(rows):
-            raise Stale
+        await appended.move_ends(self._conn, ends_)
+        await appended.insert(self._conn, rows, received_at)
 
     async def renew_ends(self, register_ids: Collection[int]) -> None:
         await ends.renew(self._conn, sorted(register_ids))
@@ -195,11 +184,9 @@ class Work:
         found = await self._conn.execute("SELECT serial FROM meter WHERE serial = ANY(%s)", (list(serials),))
         return {serial for (serial,) in await found.fetchall()}
 
-    async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
-        if not register_ids:
-            return ()
+    async def lock(self, register_ids: Sequence[int], moved: Sequence[int] = ()) -> Collection[int]:
         rows = await (await self._conn.execute(_LOCK, (list(register_ids),), binary=True)).fetchall()
-        await ends.lock(self._conn, register_ids)
+        await ends.lock(self._conn, [*register_ids, *moved])
         return {register_id for register_id, people in rows if people}
 
     async def surroundings(self, spans: Sequence[Span], reach: int) -> Mapping[Span, list[Row]]:
@@ -260,13 +247,11 @@ class Work:
         return {(register_id, Source(row[0]), row[1]): _row(row) for register_id, *row in await cursor.fetchall()}
 
     async def write(self, changes: Sequence[Change], received_at: datetime) -> None:
-        judged = [
-            (c.register_id, int(row.source), row.at - TO_POSTGRES, row.value, int(row.quality), int(row.reasons))
-            for c in changes
-            for row in c.settlement.inserted
-        ]
+        judged = [(c.register_id, row) for c in changes for row in c.settlement.inserted]
         if judged:
-            await self._insert("stage_judged", _JUDGED, judged, received_at)
+            await self._conn.execute(_STAGE.encode())
+            await copy_packed(self._conn, _COPY, stored.pack_judged(judged, received_at))
+            await self._conn.execute(_INSERT.encode())
         rejudged = [(c.register_id, after) for c in changes for _, after in c.settlement.rejudged]
         if rejudged:
             await self._conn.execute(_RECORD_REJUDGED, _columns(rejudged))
@@ -285,13 +270,6 @@ class Work:
                 await self._conn.execute(statement, {"registers": registers, "sources": sources, "at": instants})
         await series.note(self._conn, changes)
         await self._note_people(changes, received_at)
-
-    async def _insert(self, stage: str, columns: str, rows: Iterable[tuple[int, ...]], received_at: datetime) -> int:
-        """COPY rows into a stage and insert them from there; gives how many were new."""
-        await self._conn.execute(_STAGE.format(stage=stage).encode())
-        types = _STAGE_TYPES[: columns.count(",") + 1]
-        await copy_rows(self._conn, _COPY.format(stage=stage, columns=columns), types, rows)
-        return (await self._conn.execute(_INSERT.format(stage=stage).encode(), stored.came(received_at))).rowcount
 
     async def _note_people(self, changes: Sequence[Change], received_at: datetime) -> None:
         """Keep who stands behind typed-in readings, and that the register has such."""

@@ -157,7 +157,7 @@ class MemoryWork:
             return True
         return not troubled_steps([row.at for row in tail], [row.value for row in tail], limits_of(register))
 
-    async def lock(self, register_ids: Sequence[int]) -> Collection[int]:
+    async def lock(self, register_ids: Sequence[int], moved: Sequence[int] = ()) -> Collection[int]:
         return self.tables.people & set(register_ids)
 
     def _series(self, register_id: int, source: Source, *, near: bool = False) -> tuple[list[int], list[Row]]:

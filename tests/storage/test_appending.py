@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from ingest.store import Span
 from storage import readings
 from storage.database import Database
 from storage.readings import PostgresStore
+from tests.storage.columnstore import compress
 from tests.storage.rows import install
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -97,6 +100,37 @@ async def test_another_writer_makes_the_memory_stale_and_nothing_is_misjudged(da
     assert [reasons for _, reasons in await qualities(database)] == [[], [], [], [], [], ["above_max_rate"], []]
 
 
+async def test_a_key_that_lies_beyond_the_end_is_not_stored_twice(database: Database, thorough: list[int]) -> None:
+    """A reading once believed to be of the future is nobody's end; when its instant comes, its key is taken."""
+    clock = START + 2 * HOUR
+    await install(database, "m1", [TOTAL])
+    intake = Intake(PostgresStore(database), now=lambda: clock)
+    await intake.accept(batch((0, "100"), (1, "101")))
+    ahead = await intake.accept(batch((50, "900")))
+    assert ahead.verdicts[0].reasons == Reason.FUTURE_TIME
+    await intake.accept(batch((2, "102")))
+    clock = START + 50 * HOUR
+    del thorough[:]
+    again = await intake.accept(batch((3, "103"), (50, "150")))
+    assert thorough  # its rows simply followed, until the server found the key
+    assert [verdict.fate for verdict in again.verdicts] == [Fate.STORED, Fate.QUARANTINED]
+    assert [value for value, _ in await qualities(database)] == [100, 101, 102, 103, 900]
+
+
+async def test_rows_may_follow_into_what_is_compressed_already(database: Database, thorough: list[int]) -> None:
+    """A meter that was silent for long goes on where others' readings went to the columnstore (of TimescaleDB)."""
+    await install(database, "m1", [TOTAL])
+    intake = Intake(PostgresStore(database))
+    await intake.accept(batch((0, "100"), (1, "101")))
+    await intake.accept(batch((2, "102")))
+    await compress(database)
+    del thorough[:]
+    outcome = await intake.accept(batch((3, "103"), (4, "104")))
+    assert outcome.counts() == {Fate.STORED: 2}
+    assert thorough == []
+    assert [value for value, _ in await qualities(database)] == [100, 101, 102, 103, 104]
+
+
 async def test_a_person_between_two_batches_is_not_overlooked(database: Database) -> None:
     await install(database, "m1", [TOTAL])
     machine, person = Intake(PostgresStore(database)), Intake(PostgresStore(database))
@@ -127,6 +161,55 @@ async def test_a_total_with_its_zones_is_appended_only_when_they_sum_up(
     outcome = await intake.accept(zones(3, "103", "61.5", "41"))
     assert [verdict.quality for verdict in outcome.verdicts] == [Quality.SUSPECT, Quality.GOOD, Quality.GOOD]
     assert outcome.verdicts[0].reasons == Reason.ZONE_SUM
+
+
+async def test_two_writers_never_wait_for_each_other_in_a_circle(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What simply follows for one of them is doubtful for the other; both have moved something, or one waits."""
+    doors = [Intake(PostgresStore(database), max_wait=0.0) for _ in range(2)]
+    for serial in ("m1", "m2"):
+        await install(database, serial, [TOTAL])
+    for hour in range(3):
+        for door in doors:
+            await door.accept(mixed(hour, "m1", "m2"))
+    appended = 0
+    original = readings.Work.append
+
+    async def side_by_side(self: readings.Work, *given: Any) -> None:
+        nonlocal appended
+        await original(self, *given)
+        appended += 1
+        while appended < 2 and not await somebody_waits(database):  # noqa: ASYNC110 - a lock in the server has no event
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(readings.Work, "append", side_by_side)
+    tasks = [asyncio.create_task(door.run()) for door in doors]
+    try:
+        async with asyncio.timeout(60):
+            given = [mixed(4, "m1", "m2", spike=1000), mixed(5, "m2", "m1", spike=2000)]
+            futures = [await door.put(one) for door, one in zip(doors, given, strict=True)]
+            outcomes = await asyncio.gather(*futures)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert [door.tally.retries for door in doors] == [0, 0]
+    assert [outcome.counts() for outcome in outcomes] == [{Fate.STORED: 2}] * 2
+
+
+def mixed(hour: int, calm: str, other: str, spike: int = 0) -> Delivery:
+    """A reading that follows, and one that does not when it has a spike."""
+    values = {calm: 100 + hour, other: 100 + hour + spike}
+    at = START + hour * HOUR
+    return Delivery("t", [Reading(meter, "1.8.0", at, Decimal(value)) for meter, value in values.items()])
+
+
+async def somebody_waits(database: Database) -> bool:
+    async with database.own_connection() as conn:
+        found = await conn.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        [waits] = await found.fetchone() or [False]
+    return bool(waits)
 
 
 async def test_what_was_not_committed_moved_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
