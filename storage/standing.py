@@ -134,13 +134,22 @@ def _standing(row: Sequence[Any]) -> Standing:
 
 
 def _join_same_meters(every: Sequence[Standing]) -> None:
-    """Where a meter stayed and nobody wrote down what it showed, its readings serve both sides of the change."""
+    """Where a meter stayed, what was written down on one side of the change counts on both.
+
+    Where nobody wrote anything down, its readings serve both sides.
+    """
     by_register: dict[int, list[Standing]] = {}
     for one in every:
         by_register.setdefault(one.register_id, []).append(one)
     for stay in by_register.values():
         for before, after in pairwise(stay):
-            if before.until == after.since and before.closing is None and after.opening is None:
+            if before.until != after.since:
+                continue
+            if before.closing is None:
+                before.closing = after.opening
+            elif after.opening is None:
+                after.opening = before.closing
+            if before.closing is None:
                 after.low = before.low
         for before, after in reversed(list(pairwise(stay))):
             if before.until == after.since and after.low == before.low:

@@ -191,6 +191,20 @@ async def test_what_was_written_down_at_a_change_of_the_ratio_counts(database: D
 ZONES = tuple(RegisterSpec(f"1.8.{n}", 6, 3, Decimal(15)) for n in (1, 2))
 
 
+@pytest.mark.parametrize("noted", ["closing", "opening"])
+async def test_what_was_written_down_on_one_side_of_a_change_of_the_ratio_counts_on_both(
+    database: Database, noted: str
+) -> None:
+    await fleet(database, "m1")
+    change = START + 12 * HOUR
+    await stay(database, "m1", START, change, ct=20, closing=104 if noted == "closing" else None)
+    await stay(database, "m1", change, ct=40, opening=104 if noted == "opening" else None)
+    await give(database, reading(0, 100), reading(24, 112))
+    [before, after] = await amounts(database, [START, change, START + DAY])
+    assert (before.amount, after.amount) == (D(80), D(320))
+    assert {amount.quality.label for amount in (before, after)} == {"good"}
+
+
 async def test_a_total_without_a_register_comes_from_its_zones(database: Database) -> None:
     await install(database, "m1", [*ZONES, RegisterSpec("2.8.0", 6, 3, Decimal(15)), RegisterSpec("1.7.0", None, 0)])
     await give(
