@@ -13,6 +13,7 @@ from collectors.catalog import AnyModel, model_files, read_model
 from collectors.cli_add import add_meter
 from collectors.cli_line import line
 from collectors.cli_meter import meter
+from collectors.cli_registers import show_registers
 from collectors.cli_serial import rows
 from collectors.cli_serial import show_model as show_serial_model
 from collectors.cli_words import Own, console, errors, fail, load, say
@@ -30,6 +31,7 @@ __all__ = ["catalog", "line", "meter"]
 
 catalog = typer.Typer(no_args_is_help=True, help="Meter models: what they say and whether a file of yours is right.")
 meter.command("add")(add_meter)
+meter.command("registers")(show_registers)
 
 
 @catalog.command("list")

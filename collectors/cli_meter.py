@@ -30,6 +30,10 @@ from ingest.model import Line, Polled
 
 meter = typer.Typer(no_args_is_help=True, help="A meter on its line: found, read, added, exchanged.")
 
+_NEXT = (
+    "Next: `amr meter read` with that address, kind, unit and model, and compare with the display; where none fits, "
+    "`amr meter registers`."
+)
 _SHOWN = ("1.8.0", "32.7.0", "14.7.0")
 
 
@@ -127,7 +131,9 @@ def scan_line(
         found = on_line(context.obj, name, given, work, direct=direct)
     except AmrError as error:
         raise fail(error) from error
-    if not found:
+    if found:
+        errors.print(_NEXT, soft_wrap=True, highlight=False)
+    else:
         raise fail(
             AmrError(f"nobody answered on {name or address}"),
             "check the wiring (A and B changed over?), the power of the meters, and the kind of line with --kind; "

@@ -20,6 +20,7 @@ from collectors.catalog import Catalog
 from collectors.cli_words import Given, errors, fail, run_to_end, say
 from collectors.errands import found_of
 from collectors.line_settings import settings_of
+from collectors.registers import Words
 from collectors.scan import Found
 from ingest.errors import AmrError, Misconfigured, StoreUnavailable
 from ingest.model import Line
@@ -139,6 +140,17 @@ async def read_through(owner: Asked, model: str, unit: str, *, serial: bool = Fa
                 said.facts, said.rejects = one.get("facts", {}), one.get("rejects", ())
                 said.drift = None if one.get("drift") is None else timedelta(seconds=one["drift"])
     return said
+
+
+async def registers_through(owner: Asked, unit: int, function: int, asked: Sequence[tuple[int, int]]) -> Words:
+    """Registers as they are, by wire address."""
+    found: dict[int, bytes | None] = {}
+    for first, count in asked:
+        wanted = {"unit": unit, "function": function, "first": first, "count": count}
+        async with aclosing(owner.ask("read", {"registers": wanted})) as told:
+            async for one in told:
+                found[int(one["register"])] = None if one["word"] is None else bytes.fromhex(one["word"])
+    return found
 
 
 async def scan_through(

@@ -18,6 +18,7 @@ from collectors.line import Owner
 from collectors.line_settings import settings_of, unit_of_meter
 from collectors.link import Answer, LineDown, Link
 from collectors.modbus import ModbusLink
+from collectors.registers import read_registers
 from collectors.scan import Found, look_at, units_of
 from collectors.serial_link import SerialLink
 from collectors.watch import Eavesdropper
@@ -47,7 +48,13 @@ async def do_errand(owner: Owner, catalog: Catalog, kind: str, wanted: Mapping[s
 
 
 async def _read(owner: Owner, catalog: Catalog, wanted: Mapping[str, Any], tell: Tell) -> None:
-    """One meter, whole: its words by channel, or for one with a protocol of its own values and facts."""
+    """One meter, whole: its words by channel, or for one with a protocol of its own values and facts.
+
+    Or `registers` of a unit, as they are, without a model.
+    """
+    if "registers" in wanted:
+        await _registers(owner, wanted["registers"], tell)
+        return
     model, address = str(wanted["model"]), str(wanted["unit"])
     polled = next((one for one in owner.meters() if (one.model, one.address) == (model, address)), None)
     polled = polled or Polled(f"{model} {address}", model, address, _PERIOD)
@@ -68,6 +75,13 @@ async def _read(owner: Owner, catalog: Catalog, wanted: Mapping[str, Any], tell:
     drift = None if answer.drift is None else answer.drift.total_seconds()
     rejects = [reject.detail for reject in answer.rejects]
     tell({"serial": answer.serial, "facts": said, "drift": drift, "rejects": rejects})
+
+
+async def _registers(owner: Owner, wanted: Mapping[str, Any], tell: Tell) -> None:
+    unit, function, first, count = (int(wanted[name]) for name in ("unit", "function", "first", "count"))
+    words = await owner.lend(lambda link: read_registers(_modbus(link), unit, function, first, count))
+    for address, word in words.items():
+        tell({"register": address, "word": word and word.hex()})
 
 
 async def _read_serial(link: Link, polled: Polled) -> tuple[Answer, dict[str, str]]:

@@ -110,7 +110,8 @@ def _values(model: Model, function: int, first: int, data: bytes) -> Iterator[st
         except Malformed:
             yield f"{register.channel} is no number"
             continue
-        shown = "not available" if value is None else f"{value.normalize():f} {unit_of(register.channel)}"
+        unit = unit_of(register.channel)
+        shown = "not available" if value is None else f"{value.normalize():f}" + (f" {unit}" if unit != "1" else "")
         yield f"{register.channel} = {shown}"
 
 

@@ -117,6 +117,20 @@ async def test_a_meter_is_read_through_the_owner(database: Database, street: Run
         assert "timeout: unit 9 did not answer" in other.stderr
 
 
+async def test_registers_are_read_through_the_owner(database: Database, street: RunningStreet) -> None:
+    async with collector(database):
+        asked = ("meter", "registers", "--line", "tp-2", "--unit", "3", "--function", "4", "--count", "2", "--from")
+        shown = await run(database, *asked, "0x46")
+        none = await run(database, *asked, "0x9000")
+    assert "line tp-2 is polled: its collector is asked" in shown.stderr
+    [first, _] = [line.split() for line in shown.stdout.splitlines() if line.strip().startswith("0x")]
+    assert first[0] == "0x0046"
+    assert 49 < float(first[5]) < 51  # Hz
+    assert none.exit_code == 1
+    assert "refuses all 2 registers from 0x9000 on with function 4" in none.stderr
+    assert "What to try: it answers" in none.stderr
+
+
 async def test_a_meter_is_added_through_the_owner(database: Database, street: RunningStreet) -> None:
     async with collector(database):
         tp_2 = street.lines["tp-2"]

@@ -63,3 +63,9 @@ def test_an_answer_of_another_length_is_not_placed() -> None:
     assert words.answer(5, bytes.fromhex("04 04 4248 0000")) == "unit 5 says 14.7.0 = 50 Hz"
     words.question(5, bytes.fromhex("04 0046 0002"))
     assert words.answer(5, bytes.fromhex("04 02 4248")) == "unit 5 says 4248"
+
+
+def test_a_power_factor_has_no_unit() -> None:
+    words = Words({5: CATALOG["abb-b23"]})
+    words.question(5, bytes.fromhex("03 5B3A 0001"))
+    assert words.answer(5, bytes.fromhex("03 02 03E8")) == "unit 5 says 13.7.0 = 1"

@@ -106,6 +106,7 @@ async def test_the_speed_of_a_serial_line_is_found(monkeypatch: pytest.MonkeyPat
     assert "or eastron-sdm120" in result.stdout
     assert "9600 8N1: 2 addresses, about" in result.stderr
     assert "38400" not in result.stderr
+    assert "Next: `amr meter read`" in result.stderr
 
 
 async def test_nobody_is_an_error_with_a_remedy() -> None:
