@@ -1,72 +1,32 @@
 """Consumption over intervals, from the readings around their ends: exchanges, rollovers, ratios, zones and gaps. Pure.
 
 Boundaries are shared: what ends one interval begins the next, so adjacent intervals add up to the whole. The ratio K
-is applied here and nowhere else, once for each installation. Rounding is left to whoever prints.
+is applied once for each installation, where an amount is made (`shares`, `amounts.Steady`). Rounding is left to whoever
+prints.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
-from functools import lru_cache
 from itertools import pairwise
 from operator import sub
-from typing import NamedTuple
 
-from ingest.amounts import WHOLE, Amount, Joined, Steady
+from ingest.amounts import Amount, Joined, Steady
 from ingest.calm import calm_runs, needed
 from ingest.chain import Chain, link
-from ingest.channel import from_micro, unit_of
+from ingest.channel import unit_of
 from ingest.counting import Boundary, Policy, counting, good
 from ingest.instants import micros, span
-from ingest.judge import Limits
 from ingest.load_profile import Slot, with_profile
 from ingest.model import Quality, Source
 from ingest.places import Part, Places, part, places
+from ingest.shares import Share, amount_of
+from ingest.stretch import Counter, Stretch
 
 __all__ = ["Amount", "Boundary", "Counter", "Policy", "Slot", "Stretch", "chain_of", "consumption"]
-
-_SHARE = Decimal("0.0001")
-_ONE = Decimal(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """One register in one installation, as far as the cuts need it.
-
-    `boundaries` are the good readings around every cut and break, taken while the meter stood here (also under
-    another ratio); `breaks` the instants, by judged series and in order, at which the counting may be broken; `opening`
-    and `closing` what was declared when the meter was put up and taken down; `slots` the load profile.
-    """
-
-    channel: str
-    limits: Limits
-    boundaries: Sequence[Boundary] = ()
-    breaks: Mapping[Source, Sequence[int]] = field(default_factory=dict)
-    opening: int | None = None
-    closing: int | None = None
-    slots: tuple[Slot, ...] = ()
-    unsteady: bool = False
-    """The counting breaks so often that not even the breaks were all looked up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """One installation as far as one channel matters: [since, until), K, and the counters that sum to the channel.
-
-    A total without a register of its own has its zones in `counters`. A total with one has its zones in `zones`: they
-    stand in where the register itself says nothing, or less than half of what they say.
-    """
-
-    meter: str
-    since: datetime
-    until: datetime | None
-    ratio: Decimal
-    counters: tuple[Counter, ...]
-    zones: tuple[Counter, ...] = ()
 
 
 def consumption(
@@ -126,11 +86,11 @@ def _linked(
     """The amounts between the cuts of two numbers, from the linked readings around them."""
     first, last = numbers
     cuts, instants = cuts[first : last + 1], instants[first : last + 1]
-    shares: list[list[_Share]] = [[] for _ in instants[1:]]
+    shares: list[list[Share]] = [[] for _ in instants[1:]]
     for stretch in stretches:
         _Walk(_narrowed(stretch, instants), instants, limit, policy).fill(shares)
     return [
-        _amount(cuts[n], cuts[n + 1], instants[n + 1] - instants[n], found, unit) for n, found in enumerate(shares)
+        amount_of(cuts[n], cuts[n + 1], instants[n + 1] - instants[n], found, unit) for n, found in enumerate(shares)
     ]  # fmt: skip
 
 
@@ -143,20 +103,6 @@ def _narrowed(stretch: Stretch, instants: Sequence[int]) -> Stretch:
         for group in (stretch.counters, stretch.zones)
     )
     return replace(stretch, counters=counters, zones=zones)
-
-
-class _Share(NamedTuple):
-    """What one stretch says of one interval, of which it covers `covered` microseconds.
-
-    `whole`: the part shows the one register of the stretch at both ends of its share. `silent`: no reading at all is
-    known of one of the counters.
-    """
-
-    stretch: Stretch
-    covered: int
-    part: Part | None
-    whole: bool
-    silent: bool
 
 
 class _Walk:
@@ -172,7 +118,7 @@ class _Walk:
         self.own = [_Counted(counter, stretch, self.cuts, limit, policy) for counter in stretch.counters]
         self.zones = [_Counted(counter, stretch, self.cuts, limit, policy) for counter in stretch.zones]
 
-    def fill(self, shares: list[list[_Share]]) -> None:
+    def fill(self, shares: list[list[Share]]) -> None:
         """Add what this stretch says to every interval it touches."""
         silent = not self.own or any(not counted.chain.ats for counted in self.own)
         only = self.own[0] if len(self.own) == 1 else None
@@ -182,7 +128,7 @@ class _Walk:
             found = only.part(n, begin, end) if only else _together([one.part(n, begin, end) for one in self.own])
             if self.zones and (found is None or found.measured < end - begin):
                 found = _better(found, _together([counted.part(n, begin, end) for counted in self.zones]))
-            shares[self.first + n].append(_Share(self.stretch, end - begin, found, only is not None, silent))
+            shares[self.first + n].append(Share(self.stretch, end - begin, found, only is not None, silent))
 
 
 class _Counted:
@@ -237,79 +183,3 @@ def _better(own: Part | None, zones: Part | None) -> Part | None:
     if zones is None or not zones.grounds or (own is not None and own.grounds and 2 * own.measured >= zones.measured):
         return own
     return zones._replace(reasons=(*zones.reasons, "sum_of_zones"), begin=None, end=None)
-
-
-def _amount(begin: datetime, end: datetime, length: int, shares: Sequence[_Share], unit: str) -> Amount:
-    if len(shares) == 1 and (found := shares[0].part) is not None and found.grounds and found.measured == length:
-        return _measured(begin, end, shares[0].stretch, found, unit, whole=shares[0].whole)
-    known: list[_Share] = []
-    measured, total, quality = 0, Decimal(0), Quality.GOOD
-    for share in shares:
-        found = share.part
-        if found is None:
-            continue
-        if found.quality > quality:
-            quality = found.quality
-        if found.grounds:
-            known.append(share)
-            ratio = share.stretch.ratio
-            total += found.moved if ratio == _ONE else found.moved * ratio
-            measured += found.measured
-    complete = WHOLE if measured == length else (Decimal(measured) / length).quantize(_SHARE, rounding="ROUND_DOWN")
-    reasons = _reasons(length, shares, known)
-    if not known:
-        return Amount(begin, end, None, Quality.MISSING, complete, reasons=reasons, unit=unit)
-    opens, closes = known[0], known[-1]
-    standing = [share.stretch for share in known]
-    return Amount(
-        begin,
-        end,
-        total.scaleb(-6),
-        quality,
-        complete,
-        (standing[0].ratio,) if len(known) == 1 else tuple(dict.fromkeys(one.ratio for one in standing)),
-        reasons,
-        _shown(opens.part.begin) if opens is shares[0] and opens.whole and opens.part else None,
-        _shown(closes.part.end) if closes is shares[-1] and closes.whole and closes.part else None,
-        (standing[0].meter,) if len(known) == 1 else tuple(dict.fromkeys(one.meter for one in standing)),
-        unit,
-    )
-
-
-def _measured(begin: datetime, end: datetime, stretch: Stretch, part: Part, unit: str, *, whole: bool) -> Amount:
-    """What nearly every amount is: one meter, measured from end to end."""
-    ratio = stretch.ratio
-    return Amount(
-        begin,
-        end,
-        (Decimal(part.moved) if ratio == _ONE else part.moved * ratio).scaleb(-6),
-        part.quality,
-        WHOLE,
-        (ratio,),
-        tuple(sorted(part.reasons)) if len(part.reasons) > 1 else part.reasons,
-        _shown(part.begin) if whole else None,
-        _shown(part.end) if whole else None,
-        (stretch.meter,),
-        unit,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _shown(micro: int | None) -> Decimal | None:
-    """What ends one interval begins the next: remembered for that long."""
-    return None if micro is None else from_micro(micro)
-
-
-def _reasons(length: int, shares: Sequence[_Share], known: Sequence[_Share]) -> tuple[str, ...]:
-    """The codes of all parts, and why there is no more."""
-    if len(shares) == 1 and shares[0].part is not None and shares[0].covered == length:
-        return tuple(sorted(shares[0].part.reasons))
-    reasons = {reason for share in shares if share.part is not None for reason in share.part.reasons}
-    reasons |= {"no_readings" if share.silent else "gap" for share in shares if share.part is None}
-    if sum(share.covered for share in shares) < length:
-        reasons.add("no_meter")
-    if len({share.stretch.meter for share in known}) > 1:
-        reasons.add("exchange")
-    elif len(known) > 1:
-        reasons.add("ratio_change")
-    return tuple(sorted(reasons))

@@ -89,7 +89,7 @@ def test_the_page_has_its_examples() -> None:
 
 def test_the_reasons_on_the_page_are_those_of_the_code() -> None:
     ingest = PAGE.parents[1] / "ingest"
-    files = ("chain", "healing", "load_profile", "places", "consumption", "substitutes")
+    files = ("chain", "healing", "load_profile", "places", "shares", "consumption", "substitutes")
     source = "".join((ingest / f"{name}.py").read_text(encoding="utf-8") for name in files)
     codes = [code for row in tables(PAGE.read_text(encoding="utf-8"))[0] for code in row["reason"].split("`")[1::2]]
     assert len(codes) == 16
