@@ -6,16 +6,26 @@
         simulator.unit(1).break_with("late", seconds=1.5)
         simulator.truth(2)["1.8.0"]   # Decimal, kWh
 
+    async def test_a_street(street_simulator):
+        running = await street_simulator("street.toml", speed=60)
+        ... poll running.addresses()["name of a line"] ...
+
 pytest-asyncio is needed, or another plugin that runs async fixtures.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
 
+from simulators.clock import Clock
 from simulators.rig import Simulator, SimulatorFactory, simulator_of
+
+if TYPE_CHECKING:
+    from simulators.street import RunningStreet, StreetFactory
 
 
 @pytest_asyncio.fixture
@@ -27,5 +37,18 @@ async def modbus_simulator() -> AsyncIterator[SimulatorFactory]:
             simulator = simulator_of(*args, **kwargs)
             await stack.enter_async_context(simulator.wire)
             return simulator
+
+        yield start
+
+
+@pytest_asyncio.fixture
+async def street_simulator() -> AsyncIterator["StreetFactory"]:
+    """Run streets of meters by their files (see `simulators.street_file`); the test's end stops them."""
+    from simulators.street import Street  # whoever only wants meters on a wire needs no paho
+
+    async with AsyncExitStack() as stack:
+
+        async def start(file: str | Path, *, speed: float = 1.0, at: datetime | None = None) -> "RunningStreet":
+            return await stack.enter_async_context(Street.read(Path(file)).start(Clock(at, speed)))
 
         yield start

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,6 +61,9 @@ class RunningStreet:
             name: line.path if isinstance(line, SerialLine) else f"{line.host}:{line.port}"
             for name, line in self.lines.items()
         }
+
+
+StreetFactory = Callable[..., Awaitable[RunningStreet]]
 
 
 class Street:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -48,12 +50,54 @@ async def my_poller(host: str, port: int, units: Sequence[int]) -> dict[int, Dec
 
 
 async def test_the_test_that_is_shown_passes(modbus_simulator: SimulatorFactory) -> None:
-    plugins, shown = snippets("python")
+    plugins, shown, _ = snippets("python")
     known: dict[str, Any] = {"my_poller": my_poller}
     exec(plugins, known)
     exec(shown, known)
     assert known["pytest_plugins"] == pytest_plugins
     await known["test_my_poller_survives_a_dead_meter"](modbus_simulator)
+
+
+THEIR_POLLER = """
+import asyncio
+from decimal import Decimal
+
+async def my_poller(host, port, units):
+    return {unit: await poll(host, port, unit) for unit in units}
+
+async def poll(host, port, unit):
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(bytes((0, 1, 0, 0, 0, 6, unit, 3, 0x50, 0, 0, 4)))
+    try:
+        async with asyncio.timeout(2.0):
+            answer = await reader.readexactly(17)
+        return Decimal(int.from_bytes(answer[9:], "big")) / 100
+    except TimeoutError:
+        return None
+    finally:
+        writer.close()
+"""
+
+
+def test_in_an_empty_project_the_page_is_enough(tmp_path: Path) -> None:
+    plugins, shown, street = snippets("python")
+    (tmp_path / "conftest.py").write_text(plugins)
+    (tmp_path / "pytest.ini").write_text(snippets("ini")[0] + "filterwarnings = error\n")
+    (tmp_path / "street.toml").write_text(snippets("toml")[0])
+    (tmp_path / "test_theirs.py").write_text(THEIR_POLLER + shown + street)
+    ours = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    ran = subprocess.run(ours, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60.0)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2 passed" in ran.stdout
+
+
+def test_the_fixtures_need_nothing_of_the_service() -> None:
+    asked = "import sys, simulators.fixtures; print([one for one in sys.modules if '.' not in one])"
+    seen = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60.0
+    ).stdout
+    for driver in ("psycopg", "fastapi", "pymodbus", "paho", "typer", "rich", "pydantic"):
+        assert f"'{driver}'" not in seen
 
 
 async def test_the_kinds_of_lines_are_there(modbus_simulator: SimulatorFactory) -> None:
