@@ -65,7 +65,7 @@ class Asking:
             return None
         if self.let_one_pass:
             self.let_one_pass, self.stirred = False, True
-        now = self._clock.now()
+        now = self._clock.look()
         if self._rested is not None:
             if now < self._rested:
                 self._turns.requeue(now)
@@ -88,9 +88,9 @@ class Asking:
         self._rested = now
         return self._clock.rest(now, until)
 
-    def follow(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> Turn | None:
+    def follow(self, channels: tuple[str, ...], micros: list[int], began: float, now: float) -> Turn | None:
         """The answer that nearly always comes, and who is asked next: one step, because there are so many."""
-        turn = self.asked
+        turn, seconds = self.asked, now - began
         turn.answers.answered(seconds)
         self._use.seconds += seconds
         if turn.failing or not self.answered:
@@ -101,10 +101,10 @@ class Asking:
         if self.stirred:
             self._turns.put(turn)
             return None
-        now = self._clock.now()
-        following = self._turns.follow(turn, now)
+        at = self._clock.lately(now)
+        following = self._turns.follow(turn, at)
         if following is not None:
-            following.begin(now)
+            following.begin(at)
             self.asked = following
         return following
 

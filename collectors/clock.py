@@ -11,6 +11,8 @@ SLICE = 30.0
 """Longest real sleep: a suspended machine or a corrected clock is noticed after at most this many seconds."""
 
 _HOUR = timedelta(hours=1)
+_LATELY = 0.001
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock:
@@ -23,6 +25,8 @@ class Clock:
         self._start = start
         self._origin = time.monotonic()
         self._real = factor == 1.0 and start is None
+        self._seen = _LONG_AGO
+        self._looked_at = 0.0
         if self._start is None:
             self._start = datetime.now(UTC)
 
@@ -31,6 +35,22 @@ class Clock:
         if self._real or self._start is None:
             return datetime.now(UTC)
         return self._start + timedelta(seconds=(time.monotonic() - self._origin) * self.factor)
+
+    def look(self) -> datetime:
+        """`now`, and what `lately` says for the next millisecond."""
+        self._looked_at = time.monotonic()
+        self._seen = self.now()
+        return self._seen
+
+    def lately(self, at: float) -> datetime:
+        """`now`, or what it was when somebody looked less than a millisecond before.
+
+        `at` is the present instant of the monotonic clock. Of thousands who ask in a row few need to look.
+        """
+        if at - self._looked_at > _LATELY:
+            self._looked_at = at
+            self._seen = self.now()
+        return self._seen
 
     async def sleep(self, seconds: float) -> None:
         """Sleep that many seconds of this clock, but never longer than SLICE real ones: look at `now` afterwards."""

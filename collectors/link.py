@@ -81,10 +81,11 @@ class Asker(Protocol):
         """Seconds until `next` should be asked again; None ends the sweep."""
         ...
 
-    def follow(self, channels: tuple[str, ...], micros: list[int], seconds: float) -> Wanted | None:
-        """The answer of the meter wanted last, after so long: only values, in millionths, that surely are readings.
+    def follow(self, channels: tuple[str, ...], micros: list[int], began: float, now: float) -> Wanted | None:
+        """The answer of the meter wanted last: only values, in millionths, that surely are readings.
 
-        Gives whose turn it is now; None when `next` is to be asked.
+        `began` and `now` are instants of the monotonic clock. Gives whose turn it is now; None when `next` is to be
+        asked.
         """
         ...
 

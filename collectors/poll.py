@@ -62,8 +62,9 @@ def plain_delivery(
 
 def sound_delivery(origin: str, serial: str, at: datetime, channels: tuple[str, ...], micros: list[int]) -> Delivery:
     """The same of values that surely are readings of their channels, as nearly all are: nothing is checked."""
+    readings = sound(serial, at, channels, micros)
     answered = _make(Contact, (serial, at, None, None, None, None, None))
-    return _make(Delivery, (origin, sound(serial, at, channels, micros), (), (answered,), (), b"", None, ""))
+    return _make(Delivery, (origin, readings, (), (answered,), (), b"", None, ""))
 
 
 def contact(meter: Polled, at: datetime, error: AmrError) -> Contact:

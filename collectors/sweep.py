@@ -116,7 +116,7 @@ class Sweep(asyncio.Protocol):
                 self._not_sound(data[_HEAD:])
                 return
             now = monotonic()
-            turn = self._asker.follow(counts.channels, micros, now - self.began)
+            turn = self._asker.follow(counts.channels, micros, self.began, now)
             if turn is None:
                 self._next(now)
             else:

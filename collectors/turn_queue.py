@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
 
@@ -25,10 +25,12 @@ class Queue(Generic[_One]):
     What comes out of order (another period, a second try) waits in a heap; a round later it comes in order too.
     """
 
-    __slots__ = ("_count", "_heap", "_ring")
+    __slots__ = ("_count", "_heap", "_last", "_ring")
 
     def __init__(self) -> None:
         self._ring: deque[_One] = deque()
+        self._last = datetime.min.replace(tzinfo=UTC)
+        """Nobody in the ring is due after this; not used while it is empty."""
         self._heap: list[tuple[datetime, str, int, _One]] = []
         self._count = 0
 
@@ -37,9 +39,10 @@ class Queue(Generic[_One]):
 
     def put(self, one: _One) -> None:
         """Its `due` must not change until it is taken out."""
-        ring = self._ring
-        if not ring or ring[-1].due <= one.due:
+        ring, due = self._ring, one.due
+        if not ring or self._last <= due:
             ring.append(one)
+            self._last = due
         else:
             self._count += 1
             heapq.heappush(self._heap, (one.due, one.serial, self._count, one))
@@ -60,12 +63,17 @@ class Queue(Generic[_One]):
 
     def swap(self, one: _One, now: datetime) -> _One | None:
         """`put` this one and `take` who is due first."""
-        ring = self._ring
-        if self._heap or not ring or one.due < ring[-1].due:
+        ring, due = self._ring, one.due
+        if self._heap or not ring or due < self._last:
             self.put(one)
             return self.take(now)
         ring.append(one)
-        return ring.popleft() if ring[0].due <= now else None
+        self._last = due
+        first = ring.popleft()
+        if first.due <= now:
+            return first
+        ring.appendleft(first)
+        return None
 
     def remove(self, one: _One) -> None:
         """Take out this one; it must be in it."""
