@@ -30,7 +30,7 @@ from collectors.forward_out import Out, Sent
 from collectors.forward_payload import LARGEST_MESSAGE, message_of, readings_topic
 from collectors.frames import Publish
 from collectors.mqtt import Connection
-from collectors.spool import Spool, SpoolFailed
+from collectors.spool import Spool, SpoolFailed, shown
 from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError, Misconfigured, Unreachable
 from ingest.outage import Outage
@@ -163,7 +163,8 @@ class Forwarder:
         return connection.lost.result() if connection.lost.done() else Unreachable(f"{self.broker}: not connected")
 
     def _waiting(self) -> str:
-        return f"{self._spool.depth()} deliveries wait, the oldest for {self._spool.age()}"
+        depth = self._spool.depth()
+        return f"{depth} deliveries wait, the oldest for {shown(self._spool.age())}" if depth else "no delivery waits"
 
     def _received(self, connection: Connection, messages: list[Publish]) -> None:
         for publish in messages:

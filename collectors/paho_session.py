@@ -188,4 +188,5 @@ class Session:
     def _on_disconnect(
         self, client: Client, data: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        self._heard.ended(Unreachable(f"{self._broker}: the connection ended, {reason}"))
+        told = f"the broker ended the connection, {reason}" if flags.is_disconnect_packet_from_server else ""
+        self._heard.ended(Unreachable(f"{self._broker}: {told or 'the connection ended'}"))

@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 from collectors.spool_file import SpoolFile
 from collectors.spool_items import Held, Item, Lost, SpoolFailed, SpoolFull
 
-__all__ = ["Item", "Lost", "Spool", "SpoolFailed", "SpoolFull", "SpoolState"]
+__all__ = ["Item", "Lost", "Spool", "SpoolFailed", "SpoolFull", "SpoolState", "shown"]
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Spool:
             log.warning(
                 "the spool %s is at %.0f %% of its limit: %d items, %d MB, oldest %s; soon only the first and last"
                 " readings of each day are kept. Bring back what it waits for",
-                self.path, 100 * share, self._held.items, self._held.bytes >> 20, self.age(),
+                self.path, 100 * share, self._held.items, self._held.bytes >> 20, shown(self.age()),
             )  # fmt: skip
         elif share < CALM and self._alert:
             self._alert = False
@@ -198,6 +198,11 @@ class Spool:
     async def _call(self, work: Callable[[], _T]) -> _T:
         """Off the event loop, one after another; a caller that is cancelled does not take the file's work with it."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def shown(age: timedelta) -> str:
+    """An age as people read it, in whole seconds: `2 days, 3:00:07`."""
+    return str(timedelta(seconds=age // timedelta(seconds=1)))
 
 
 def _refuse(done: asyncio.Future[list[int]], error: BaseException) -> None:
