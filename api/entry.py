@@ -13,6 +13,7 @@ from api.answers import SAID, json_answer, maybe_local, plain
 from api.billing import billing_json
 from api.context import Context, Here
 from api.doorkeeper import Caller, Role
+from api.doubts import doubtful
 from api.entry_schemas import Submission, Submitted
 from api.faults import Fault
 from api.language import LANGUAGES, language_of
@@ -54,9 +55,9 @@ async def submit(
 ) -> Response:
     """All zones of a meter in one request, as its display showed them at `taken_at`.
 
-    Doubtful values are answered with 409 and the reasons in `values`; the same with `confirm` true stores them as
-    suspect. A second value for the same time supersedes the first, which stays in history. `billing` says which month
-    it is counted to: a reading outside the submission window is kept like any other.
+    Doubtful values are answered with 409, the reasons and the reading before them in `values`; the same with `confirm`
+    true stores them as suspect. A second value for the same time supersedes the first, which stays in history.
+    `billing` says which month it is counted to: a reading outside the submission window is kept like any other.
     """
     return await once(here, caller, key, request, lambda: _submit(code, submission, language_of(request), here, caller))
 
@@ -77,7 +78,9 @@ async def _submit(code: str, submission: Submission, language: Language, here: C
     ]
     outcome = await here.intake.accept(Delivery(f"api:{caller.name}", readings), doubtful=submission.confirm)
     values = _values(readings, outcome.verdicts, language)
-    _refuse_doubtful(outcome, values)
+    _refuse_quarantined(outcome)
+    if not outcome.stored:
+        raise await doubtful(here, seen, meter.meter, submission.taken_at, values)
     answered = await _answer_requests(here, caller, code, submission.taken_at)
     answer = {
         "point": code,
@@ -164,15 +167,8 @@ def _values(readings: Sequence[Reading], verdicts: Sequence[Verdict], language: 
     ]
 
 
-def _refuse_doubtful(outcome: Outcome, values: Sequence[Mapping[str, object]]) -> None:
-    """Raise 409 with the reasons when nothing was stored for doubt, 422 when a value could not be taken at all."""
+def _refuse_quarantined(outcome: Outcome) -> None:
+    """Raise 422 when a value could not be taken at all."""
     refused = [verdict for verdict in outcome.verdicts if verdict.fate is Fate.QUARANTINED]
     if refused:
         raise Problem("quarantined", reason=refused[0].detail)
-    if not outcome.stored:
-        doubts = [
-            {name: value[name] for name in ("channel", "value", "unit", "reasons")}
-            for value in values
-            if value["reasons"]
-        ]
-        raise Problem("doubtful", members={"values": doubts})

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from api.fields import CHANNEL, MOST_VALUES, Channel, DecimalText, Input, Note, Output, QualityName, Shown, SourceName
 from api.instants import Instant
 from api.schemas import BillingOut
+from api.service_schemas import ReasonText
 
 
 class Submission(Input):
@@ -33,13 +34,6 @@ class Submission(Input):
     )
     confirm: bool = False
     note: Note | None = None
-
-
-class ReasonText(Output):
-    """Why a value is doubtful: a stable code, and words in the language asked for."""
-
-    code: str = Field(examples=["below_previous"])
-    text: str
 
 
 class SubmittedValue(Output):

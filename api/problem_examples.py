@@ -49,6 +49,7 @@ _MEMBERS: Mapping[str, Mapping[str, object]] = {
                 "value": "10",
                 "unit": "kWh",
                 "reasons": [{"code": "below_previous", "text": "less than the previous reading"}],
+                "previous": {"value": "10180", "taken_at": "2026-02-20T21:10:00+04:00", "source": "consumer"},
             }
         ]
     },

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.fields import Output
+from api.fields import CHANNEL, DecimalText, Output, SourceName
 
 
 class Fact(Output):
@@ -86,6 +87,31 @@ class Dictionary(Output):
     units: list[CodeWords]
 
 
+class ReasonText(Output):
+    """Why a value is doubtful: a stable code, and words in the language asked for."""
+
+    code: str = Field(examples=["below_previous"])
+    text: str
+
+
+class PreviousValue(Output):
+    """The last reading of the same register and meter before it that counts."""
+
+    value: DecimalText
+    taken_at: datetime
+    source: SourceName
+
+
+class Doubt(Output):
+    """A value that is doubted: show the reasons and what was read before (null: nothing that may be seen)."""
+
+    channel: str = Field(pattern=CHANNEL, examples=["1.8.1"])
+    value: DecimalText
+    unit: str
+    reasons: list[ReasonText]
+    previous: PreviousValue | None
+
+
 class ProblemOut(BaseModel):
     """An error as RFC 9457 has it. `code` is stable; texts are in the language of Accept-Language."""
 
@@ -97,3 +123,4 @@ class ProblemOut(BaseModel):
     code: str = Field(examples=["invalid_request"])
     detail: str
     errors: list[FieldError]
+    values: list[Doubt] | None = Field(None, description="of `doubtful` alone: the values that are doubted, and why")

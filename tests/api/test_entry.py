@@ -81,6 +81,7 @@ async def test_a_doubtful_value_is_asked_about_then_taken(house: House) -> None:
     assert (doubt["channel"], doubt["value"], doubt["unit"]) == ("1.8.1", "500", "kWh")
     assert {reason["code"] for reason in doubt["reasons"]} & {"below_previous", "disputed"}
     assert all(reason["text"] for reason in doubt["reasons"])
+    assert doubt["previous"] == {"value": "1009", "taken_at": "2023-01-10T04:00:00+04:00", "source": "automatic"}
     assert await stored(house) == before, "nothing was stored, not even the good zone"
     confirmed = await house.post("/points/flat-2/readings", "vera", zones("500", "25", confirm=True))
     assert confirmed.status_code == 201
@@ -95,7 +96,21 @@ async def test_the_future_is_doubtful(house: House) -> None:
         "/points/flat-2/readings", "vera", {"taken_at": "2150-01-01T00:00:00Z", "values": {"1.8.1": 1}}
     )
     assert answer.status_code == 409
-    assert answer.json()["values"][0]["reasons"][0]["code"] == "future_time"
+    [doubt] = answer.json()["values"]
+    assert (doubt["reasons"][0]["code"], doubt["previous"]) == ("future_time", None)
+
+
+async def test_a_doubt_tells_nothing_of_another_contract_or_meter(house: House) -> None:
+    """The reading before is one that the consumer may see, of the meter that stands there."""
+    await house.store(*daily("M-2", "1.8.1", "1000", "1", 7))  # Vera's contracts: until the 5th, and from the 9th on
+    at = {"taken_at": (START + timedelta(days=8, hours=1)).isoformat()}
+    doubted = await house.post("/points/flat-2/readings", "vera", {**at, "values": {"1.8.1": 500}})
+    [doubt] = doubted.json()["values"]
+    assert doubt["previous"] == {"value": "1003", "taken_at": "2023-01-04T04:00:00+04:00", "source": "automatic"}
+    await house.store(*daily("M-1", "1.8.0", "900", "1", 40))
+    at = {"taken_at": "2150-01-01T00:00:00Z"}
+    exchanged = await house.post("/points/flat-1/readings", "boris", {**at, "values": {"1.8.0": 5}})
+    assert exchanged.json()["values"][0]["previous"] is None
 
 
 async def test_doubts_are_told_in_russian_too(house: House) -> None:

@@ -58,9 +58,11 @@ async function manualEntry(code: string): Promise<void> {
 
   const doubtful = await typeIn(code, "10", new Date(now));
   assert.equal(doubtful.response.status, 409);
-  const problem = doubtful.error as Problem & { values: { reasons: { code: string; text: string }[] }[] };
+  const problem: Problem = doubtful.error ?? assert.fail("a refusal says why");
   assert.equal(problem.code, "doubtful");
-  assert.equal(problem.values[0]?.reasons[0]?.code, "below_previous");
+  const doubt = problem.values?.[0];
+  assert.equal(doubt?.reasons[0]?.code, "below_previous");
+  assert.equal(doubt?.previous?.value, "1000", "what was read before");
   assert.match(problem.title, /[а-я]/, "in the language that was asked for");
 
   const confirmed = await typeIn(code, "10", new Date(now), true);
