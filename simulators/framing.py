@@ -5,7 +5,7 @@ know nothing of sockets and ports, so the same one stands behind TCP and behind 
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -95,7 +95,7 @@ class RtuStation:
                 self._heard = self._heard[1:]
                 continue
             frame, self._heard = self._heard[:size], self._heard[size:]
-            if reply := self._reply(frame[0], frame[1:-2]):
+            if reply := answered(self._units, frame[0], frame[1:-2], rtu):
                 replies.append(reply)
         return replies
 
@@ -103,19 +103,23 @@ class RtuStation:
         """A pause ends a frame."""
         self._heard = b""
 
-    def _reply(self, unit_id: int, pdu: bytes) -> Reply | None:
-        unit = self._units.get(unit_id)
-        if unit is None:
-            return None
-        fault = unit.fault()
-        if fault is None:
-            return Reply(rtu(unit_id, unit.answer(pdu)))
-        answered_by = _foreign(unit_id) if fault.kind is Kind.WRONG_UNIT else unit_id
-        frame = rtu(answered_by, unit.answer_with(fault, pdu))
-        if fault.kind is Kind.NOISE:
-            middle = len(frame) // 2
-            frame = frame[:middle] + bytes((frame[middle] ^ 0x10,)) + frame[middle + 1 :]
-        return _damaged(frame, fault)
+
+def answered(
+    units: Mapping[int, Unit], unit_id: int, pdu: bytes, framed: Callable[[int, bytes], bytes]
+) -> Reply | None:
+    """What a unit on a wire answers in frames with a check sum, and what becomes of it on a faulty way."""
+    unit = units.get(unit_id)
+    if unit is None:
+        return None
+    fault = unit.fault()
+    if fault is None:
+        return Reply(framed(unit_id, unit.answer(pdu)))
+    answered_by = _foreign(unit_id) if fault.kind is Kind.WRONG_UNIT else unit_id
+    frame = framed(answered_by, unit.answer_with(fault, pdu))
+    if fault.kind is Kind.NOISE:
+        middle = len(frame) // 2
+        frame = frame[:middle] + bytes((frame[middle] ^ 0x10,)) + frame[middle + 1 :]
+    return _damaged(frame, fault)
 
 
 def _damaged(frame: bytes, fault: Fault) -> Reply | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from simulators.ascii_framing import AsciiStation
 from simulators.clock import Clock
 from simulators.events import Event, Jump
 from simulators.framing import RtuStation
@@ -78,8 +79,9 @@ def simulator_of(
     """A simulator of {unit id: model slug, or a meter and its model}; its `wire` is not started yet."""
     clock = clock or Clock(START, factor=0)
     units = {unit_id: _unit(unit_id, what, clock) for unit_id, what in meters.items()}
-    if kind == "pty":
-        return Simulator(units, SerialLine(RtuStation(units), baud=baud), clock)
+    if kind in ("pty", "pty-ascii"):
+        station = RtuStation(units) if kind == "pty" else AsciiStation(units)
+        return Simulator(units, SerialLine(station, baud=baud), clock)
     return Simulator(units, ModbusServer(units, kind=kind, port=port), clock)
 
 

@@ -5,6 +5,7 @@ that set another speed is not understood. Parity cannot be told: Linux pseudo-te
 """
 
 import asyncio
+import contextlib
 import os
 import termios
 import tty
@@ -19,9 +20,20 @@ _PAUSE_SECONDS = 0.05
 
 
 class SerialLine:
-    """One station (with many units) behind a pseudo-terminal; `bits` per character: 10 is 8N1, 11 with parity."""
+    """One station (with many units) behind a pseudo-terminal; `bits` per character: 10 is 8N1, 11 with parity.
 
-    def __init__(self, station: Station, *, baud: int = 9600, bits: int = 10, turnaround: float = 0.005) -> None:
+    `link` is a path that stays the same from run to run; it leads to the pseudo-terminal.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        *,
+        baud: int = 9600,
+        bits: int = 10,
+        turnaround: float = 0.005,
+        link: str | None = None,
+    ) -> None:
         _speed(baud)
         if bits not in (10, 11):
             raise ValueError(f"bits {bits} per character must be 10 (8N1, 7E1) or 11 (8E1, 8N2)")
@@ -32,6 +44,7 @@ class SerialLine:
         self.misheard = 0  # pieces that came at another speed
         self._bits = bits
         self._turnaround = turnaround
+        self._link = link
         self._ends: tuple[int, int] | None = None
         self._heard = 0
         self._last = 0.0
@@ -40,13 +53,20 @@ class SerialLine:
         self._timers: set[asyncio.TimerHandle] = set()
 
     async def start(self) -> None:
-        """Open the pseudo-terminal; `path` is where a client finds it."""
+        """Open the pseudo-terminal; `path` is where a client finds it. OSError when its link cannot be made."""
         ours, theirs = os.openpty()
+        if self._link is not None:
+            try:
+                _lead(self._link, os.ttyname(theirs))
+            except OSError:
+                os.close(ours)
+                os.close(theirs)
+                raise
         tty.setraw(theirs)
         os.set_blocking(ours, False)
         # Their end is kept open here too: else the line would hang up whenever a client closes it.
         self._ends = (ours, theirs)
-        self.path = os.ttyname(theirs)
+        self.path = self._link or os.ttyname(theirs)
         asyncio.get_running_loop().add_reader(ours, self._readable)
 
     async def stop(self) -> None:
@@ -60,6 +80,9 @@ class SerialLine:
         self._timers.clear()
         for end in ends:
             os.close(end)
+        if self._link is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._link)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -116,6 +139,13 @@ class SerialLine:
             except BlockingIOError:
                 # Nobody reads: a wire does not wait either.
                 self.collisions += 1
+
+
+def _lead(link: str, path: str) -> None:
+    """Make a link to a pseudo-terminal; one that a killed simulator left behind is replaced, nothing else is."""
+    if os.path.islink(link) and os.readlink(link).startswith("/dev/pts/"):
+        os.unlink(link)
+    os.symlink(path, link)
 
 
 def _speed(baud: int) -> int:

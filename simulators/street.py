@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
+from simulators.ascii_framing import AsciiStation
 from simulators.clock import Clock
 from simulators.layouts import layout_of
 from simulators.meter import Meter
@@ -24,7 +25,7 @@ from simulators.modbus import ModbusServer
 from simulators.mqtt import Gateway, Publisher
 from simulators.serial_line import SerialLine
 from simulators.serial_models import SERIAL_MODELS, Device, Hanging, device_of
-from simulators.street_file import LineSpec, MeterSpec, StreetSpec, parse_street
+from simulators.street_file import PTY_KINDS, LineSpec, MeterSpec, StreetSpec, parse_street
 from simulators.table import StreetFileError
 from simulators.unit import Unit
 
@@ -114,8 +115,15 @@ async def _start_line(stack: AsyncExitStack, running: RunningStreet, line: LineS
     for one in hanging:
         _hang_up(running, on_wire, one)
     station = on_wire.station(line.baud)
-    if line.kind == "pty":
-        running.lines[line.name] = await stack.enter_async_context(SerialLine(station(), baud=line.baud))
+    if line.kind in PTY_KINDS:
+        end = AsciiStation(on_wire.units) if line.kind == "pty-ascii" else station()
+        serial = SerialLine(end, baud=line.baud, link=line.link)
+        try:
+            running.lines[line.name] = await stack.enter_async_context(serial)
+        except OSError as error:
+            raise StreetFileError(
+                f"line {line.name}: link {line.link} cannot be made ({error.strerror}); give a path that is free"
+            ) from error
         return
     if line.kind == "modbus-tcp":
         server = ModbusServer(on_wire.units, host=line.host, port=line.port)

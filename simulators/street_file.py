@@ -19,18 +19,23 @@ from simulators.serial_models import SERIAL_MODELS, SerialModel, address_of
 from simulators.shape import load
 from simulators.table import StreetFileError, Table
 
-LINE_KINDS = ("modbus-tcp", "rtu-over-tcp", "serial-over-tcp", "pty")
+PTY_KINDS = ("pty", "pty-ascii")
+LINE_KINDS = ("modbus-tcp", "rtu-over-tcp", "serial-over-tcp", *PTY_KINDS)
+
+
+_SPOKEN = {"modbus-tcp": "Modbus TCP", "pty-ascii": "Modbus ASCII"}
 
 
 @dataclass(frozen=True, slots=True)
 class LineSpec:
-    """A wire that meters hang on."""
+    """A wire that meters hang on. `link` is a path of one's own that leads to a pseudo-terminal."""
 
     name: str
     kind: str
     host: str
     port: int
     baud: int
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,10 @@ def _line(table: Table) -> LineSpec:
         table.text("host", "127.0.0.1"),
         table.number("port", 0, 0, 65535),
         table.number("baud", 9600, 300, 921_600),
+        table.text("link", "") or None,
     )
+    if line.link is not None and line.kind not in PTY_KINDS:
+        raise StreetFileError(f"{table.where}: link is for a pseudo-terminal; leave it out, or give the kind pty")
     table.done()
     return line
 
@@ -167,9 +175,9 @@ def _check_names(lines: tuple[LineSpec, ...], meters: tuple[MeterSpec, ...]) -> 
             raise StreetFileError(
                 f"meter {spec.meter.serial}: line {spec.line!r} is not described; lines are: {', '.join(sorted(known))}"
             )
-        if spec.address is not None and known[spec.line or ""].kind == "modbus-tcp":
+        if spec.address is not None and known[spec.line or ""].kind in ("modbus-tcp", "pty-ascii"):
             raise StreetFileError(
-                f"meter {spec.meter.serial}: {spec.model} does not speak Modbus TCP; "
+                f"meter {spec.meter.serial}: {spec.model} does not speak {_SPOKEN[known[spec.line or ''].kind]}; "
                 "give its line the kind serial-over-tcp or pty"
             )
 

@@ -66,9 +66,9 @@ def history_lines(shape: Shape, now: datetime) -> Iterator[str]:
 
 def _line(line: LineSpec, address: str | None) -> str:
     """A line with Меркурий or IEC meters has a kind of its own, and a speed."""
-    kind = "serial" if line.kind == "pty" else line.kind
+    kind = {"pty": "serial", "pty-ascii": "modbus-ascii"}.get(line.kind, line.kind)
     table = _table("line", name=line.name, kind=kind, address=address or f"{line.host}:{line.port}")
-    serial = kind in ("serial", "serial-over-tcp") and line.baud != _USUAL_BAUD
+    serial = kind in ("serial", "serial-over-tcp", "modbus-ascii") and line.baud != _USUAL_BAUD
     return f"{table}options = {{baud = {line.baud}}}\n" if serial else table
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators.ascii_framing import AsciiStation, ascii_frame
 from simulators.clock import Clock
 from simulators.faults import Fault, Kind
 from simulators.framing import MbapStation, Reply, RtuStation, Station, crc16, rtu
@@ -142,3 +143,32 @@ def test_damage_to_the_frame() -> None:
     assert shown[Kind.HALF_FRAME].frame == sound[: len(sound) // 2]
     assert shown[Kind.WRONG_UNIT].frame == rtu(6, healthy(one))
     assert shown[Kind.SHORT].frame == rtu(5, b"\x04\x02" + healthy(one)[2:4])
+
+
+def test_ascii_frames() -> None:
+    # The example of "Modbus over Serial Line" has no LRC printed; this one is computed by hand: -(0x11+0x03+0x6B+0x03).
+    assert ascii_frame(0x11, bytes.fromhex("03 006B 0003")) == b":1103006B00037E\r\n"
+    one = unit()
+    station = AsciiStation({5: one})
+    ask = ascii_frame(5, ASK)
+    assert station.hear(b"noise" + ask[:7]) == []
+    station.silence()
+    assert station.hear(ask[7:] + ask) == [Reply(ascii_frame(5, healthy(one)))] * 2
+    assert station.hear(ask.replace(b"4", b"5", 1)) == [], "its LRC does not fit"
+    assert station.hear(ascii_frame(6, ASK)) == []
+
+
+def test_noise_spoils_an_ascii_answer() -> None:
+    one = unit(Fault(Kind.NOISE))
+    asked = ascii_frame(5, ASK)
+    [reply] = AsciiStation({5: one}).hear(asked)
+    assert reply.frame != ascii_frame(5, healthy(one))
+    assert len(reply.frame) == len(ascii_frame(5, healthy(one)))
+
+
+@given(st.binary(max_size=2000))
+def test_no_garbage_breaks_an_ascii_station(data: bytes) -> None:
+    one = unit()
+    station = AsciiStation({5: one})
+    station.hear(data)
+    assert station.hear(b"\r\n" + ascii_frame(5, ASK))[-1] == Reply(ascii_frame(5, healthy(one)))

@@ -4,19 +4,22 @@ import asyncio
 import os
 import socket
 import stat
+import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from paho.mqtt import subscribe
 from paho.mqtt.client import MQTTMessage
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
 from simulators.clock import Clock
 from simulators.modbus import ModbusServer
 from simulators.mosquitto import Mosquitto
 from simulators.serial_line import SerialLine
 from simulators.street import Street, free_port
+from simulators.street_fleet import street_text
 from simulators.table import StreetFileError
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -149,3 +152,44 @@ def test_the_demos_street_gives_way_to_whoever_holds_its_ports() -> None:
         holder.bind(("127.0.0.1", first[1]))
         holder.listen()
         assert first[1] not in ports(Street.shipped())
+
+
+LINKED = """
+[[line]]
+name = "bus"
+kind = "{kind}"
+link = "{link}"
+baud = 19200
+
+[[meter]]
+serial = "1"
+model = "eastron-sdm120"
+line = "bus"
+unit = 1
+"""
+
+
+async def test_a_pseudo_terminal_is_found_where_one_wants_it(tmp_path: Path) -> None:
+    link = tmp_path / "ttyMETERS"
+    link.symlink_to("/dev/pts/4711")  # of a simulator that was killed
+    street = Street(LINKED.format(kind="pty-ascii", link=link))
+    async with street.start(Clock(START)) as running:
+        assert running.addresses() == {"bus": str(link)}
+        async with AsyncModbusSerialClient(
+            str(link), framer=FramerType.ASCII, baudrate=19200, timeout=5, retries=0
+        ) as client:
+            answer = await client.read_input_registers(0x46, count=2, device_id=1)
+        hertz = struct.unpack(">f", struct.pack(">2H", *answer.registers))[0]
+        assert 49 < hertz < 51
+        text = street_text(running.spec, START, addresses=running.addresses())
+    assert f'kind = "modbus-ascii"\naddress = "{link}"\noptions = {{baud = 19200}}' in text
+    assert not link.is_symlink()
+
+
+async def test_what_stands_there_is_not_replaced_by_a_link(tmp_path: Path) -> None:
+    there = tmp_path / "mine"
+    there.write_text("precious")
+    with pytest.raises(StreetFileError, match=r"line bus: link .*mine cannot be made \(File exists\)"):
+        async with Street(LINKED.format(kind="pty", link=there)).start(Clock(START)):
+            pass
+    assert there.read_text() == "precious"

@@ -73,6 +73,8 @@ fault = [{ kind = "late", seconds = 1.5, every = 3, begin = "+10m" }]
         (LINE + "bauds = 3", "line tcp: unknown key 'bauds'.*baud"),
         (LINE + "port = 70000", "line tcp: port is 70000; it must be: a whole number from 0 to 65535"),
         ('[[line]]\nname = "x"\nkind = "udp"', "line x: kind is 'udp'.*modbus-tcp, rtu-over-tcp, serial-over-tcp, pty"),
+        (LINE + 'link = "/tmp/x"', "line tcp: link is for a pseudo-terminal"),
+        (BUS.replace("serial-over-tcp", "pty-ascii") + MERCURY, "does not speak Modbus ASCII"),
         ('[[line]]\nkind = "pty"', "line 1: name is missing"),
         (LINE + LINE, "line name 'tcp' is given twice"),
         (LINE + METER + METER, "serial '1' is given twice"),
