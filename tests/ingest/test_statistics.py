@@ -87,6 +87,14 @@ def test_after_the_turn_of_a_month_nothing_is_known_of_the_new_one() -> None:
     assert found.completeness == 0
 
 
+def test_at_the_very_turn_of_a_month_the_new_one_has_begun_and_the_old_one_is_whole() -> None:
+    turn = local("2026-03-01T00:00")
+    found = figures(two_zones(), turn, AsOf(turn, Source.AUTOMATIC))
+    assert found.month_to_date.amount.begin == turn < found.month_to_date.amount.end
+    assert found.previous_month.amount.amount == Decimal(28 * 20)
+    assert found.completeness <= 1
+
+
 def test_a_point_nobody_ever_read_has_figures_without_amounts() -> None:
     found = figures(Point(registers=[spec(name) for name in CHANNELS]), local("2026-03-10T12:00"), None)
     assert [part.amount.amount for part in (found.month_to_date, found.previous_month, found.same_month_last_year)] == [
