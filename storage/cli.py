@@ -61,7 +61,8 @@ def apply_file(
                 check_meter=settings.check_meter,
                 author=author,
             )
-        say(difference.text())
+        for line in difference.lines():
+            say(line)
         if dry_run:
             say("dry run: nothing was changed")
 

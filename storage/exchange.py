@@ -20,11 +20,11 @@ from ingest.errors import FleetConflict, Misconfigured, NotFound
 from ingest.model import Installation, Meter, RegisterSpec
 from storage.fleet import tell_collectors
 from storage.fleet_boundaries import boundary_conflicts
-from storage.fleet_file import bus_mistake
 from storage.fleet_history import channels_with_readings, following_of, raise_conflicts, used_elsewhere
 from storage.fleet_lock import lock_fleet
 from storage.fleet_model import Fleet, FleetMeter, Mentioned, overlap
 from storage.fleet_stored import load
+from storage.fleet_wires import bus_mistake
 from storage.fleet_words import place_of, show_number, span_of
 from storage.fleet_write import write_installations, write_meters
 

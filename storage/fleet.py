@@ -98,13 +98,14 @@ async def apply(
     (all contradictions with stored history) or FleetBusy. With `dry_run` only the difference is computed.
     """
     # Before the lock, and in a thread: a region's file takes its time.
-    named = await asyncio.to_thread(lambda: mentioned(parse(document)))
+    tables = await asyncio.to_thread(parse, document)
+    named = await asyncio.to_thread(mentioned, tables)
     await lock_fleet(conn, author)
     stored = await load(conn, named)
-    wanted = await asyncio.to_thread(read_fleet, document, models, stored, check_line, check_meter)
-    pairs = pair_up(wanted, stored)
+    wanted = await asyncio.to_thread(read_fleet, document, models, stored, check_line, check_meter, tables)
+    pairs = await asyncio.to_thread(pair_up, wanted, stored)
     await check_apply(conn, wanted, stored, pairs)
-    difference = compare(wanted, stored, pairs)
+    difference = await asyncio.to_thread(compare, wanted, stored, pairs)
     difference.absent = await absent(conn, named)
     if difference and not dry_run:
         await write_difference(conn, wanted, stored, pairs, difference)

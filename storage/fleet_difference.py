@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from sys import intern
 
 from ingest.channel import unit_of
 from ingest.model import Installation, Line, MeteringPoint, RegisterSpec
@@ -79,8 +81,13 @@ class Difference:
 
     def text(self) -> str:
         """For people: + added, ~ changed with old -> new."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.counts().items())
-        return "\n".join([*map(str, self.items), *map(str, self.absent), counts])
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The same in pieces: of a region it is a hundred megabytes."""
+        yield from map(str, self.items)
+        yield from map(str, self.absent)
+        yield ", ".join(f"{count} {name}" for name, count in self.counts().items())
 
 
 def compare(wanted: Fleet, stored: Fleet, pairs: Pairs) -> Difference:
@@ -107,15 +114,16 @@ def absent_of(kind: str, count: int, names: Sequence[str]) -> Absent:
 
 
 _Facts = Mapping[str, str | None]
+
+# Meters of a region differ in their numbers and little else: what they have in common is kept once.
+_change = lru_cache(Change)
 _KEPT = "register "
 """Registers stay when neither the file nor the catalogue names them."""
 
 
 def _note(difference: Difference, kind: str, name: str, new: _Facts, old: _Facts) -> None:
     named = [*new, *(key for key in old if key not in new and not key.startswith(_KEPT))]
-    changes = tuple(
-        Change(key, old.get(key), new.get(key)) for key in named if old.get(key) != new.get(key)
-    )  # fmt: skip
+    changes = tuple(_change(key, old.get(key), new.get(key)) for key in named if old.get(key) != new.get(key))
     if not old or changes:
         difference.items.append(Item(kind, name, not old, changes))
     else:
@@ -153,10 +161,11 @@ def _meter(known: FleetMeter | None, before: FleetMeter | None = None) -> _Facts
         "period": show_period(meter.period),
         "verified_until": None if meter.verified_until is None else meter.verified_until.isoformat(),
         "options": options_text(meter.options, before.meter.options if before else {}),
-        **{f"register {channel}": _register(spec) for channel, spec in known.registers.items()},
+        **{intern(_KEPT + channel): _register(spec) for channel, spec in known.registers.items()},
     }
 
 
+@lru_cache
 def _register(spec: RegisterSpec) -> str:
     digits = "any" if spec.digits is None else str(spec.digits)
     rate = "" if spec.max_rate is None else f", at most {show_number(spec.max_rate)} {unit_of(spec.channel)} an hour"

@@ -12,36 +12,27 @@ What a file refers to may stand in it or be stored already. Pure: `stored` carri
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from sys import intern
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.errors import Misconfigured
-from ingest.model import Installation, Line, Meter, MeteringPoint
+from ingest.model import Installation, Line, Meter, MeteringPoint, RegisterSpec
 from storage.fleet_entry import Entry
 from storage.fleet_mistake import FleetMistakes, Mistake
 from storage.fleet_model import Contract, Fleet, FleetMeter, LineCheck, MeterCheck, Models, overlap
-from storage.fleet_names import entries, parse
+from storage.fleet_names import parse
 from storage.fleet_secrets import NothingToKeep, restored
+from storage.fleet_tables import table_entries, unknown_tables
+from storage.fleet_wires import KINDS, bus_mistake, wire_mistake
 from storage.fleet_words import span_of
 
-_LABELS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "line": lambda raw: f"{raw.get('name', '')}",
-    "point": lambda raw: f"{raw.get('code', '')}",
-    "meter": lambda raw: f"{raw.get('serial', '')}",
-    "installation": lambda raw: f"{raw.get('meter', '')} at {raw.get('point', '')}",
-    "contract": lambda raw: f"{raw.get('consumer', '')} at {raw.get('point', '')}",
-}
-_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
-_NETWORK = {"modbus-tcp": (0, 255), "rtu-over-tcp": (1, 247), "serial-over-tcp": None, "rfc2217": None}
-_PORTS = {"modbus-rtu": (1, 247), "modbus-ascii": (1, 247), "serial": None}
-_KINDS = {**_NETWORK, **_PORTS}
-"""Kinds of lines with the Modbus units they carry; None: meters of any protocol, with addresses of any form."""
+_ONE = Decimal(1)
 
 
 def read_fleet(
@@ -50,13 +41,14 @@ def read_fleet(
     stored: Fleet,
     check_line: LineCheck | None = None,
     check_meter: MeterCheck | None = None,
+    tables: dict[str, Any] | None = None,
 ) -> Fleet:
     """What the file says, every reference resolved. Raises FleetMistakes with all that is wrong.
 
     A meter has the registers its model has in `models`, overridden by those described in the file. A password written
-    as stars is the stored one.
+    as stars is the stored one. `tables` are the file as `parse` gives it, where that is done already; they are used up.
     """
-    return _Reader(text, parse(text), models, stored, check_line, check_meter).read()
+    return _Reader(text, parse(text) if tables is None else tables, models, stored, check_line, check_meter).read()
 
 
 @dataclass(slots=True)
@@ -64,7 +56,7 @@ class _Reader:
     """Goes through the tables in the order in which they refer to each other."""
 
     text: str
-    tables: Mapping[str, Any]
+    tables: dict[str, Any]
     models: Models
     stored: Fleet
     check_line: LineCheck | None
@@ -81,6 +73,7 @@ class _Reader:
     at_point: dict[str, list[Installation]] = field(default_factory=dict)
     of_meter: dict[str, list[Installation]] = field(default_factory=dict)
     contracts_of: dict[tuple[str, str], list[Contract]] = field(default_factory=dict)
+    of_model: dict[str, Mapping[str, RegisterSpec]] = field(default_factory=dict)
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Entries that are in the file but wrong: references to them are not wrong on top of it."""
 
@@ -92,12 +85,9 @@ class _Reader:
             "installation": self._installation,
             "contract": self._contract,
         }
-        for table in self.tables.keys() - readers.keys():
-            near = get_close_matches(table, readers, 1)
-            hint = f"did you mean [[{near[0]}]]?" if near else f"known are {', '.join(f'[[{one}]]' for one in readers)}"
-            self.mistakes.append(Mistake(table, "", None, "table", table, f"this table is unknown; {hint}"))
+        self.mistakes += unknown_tables(self.tables, readers.keys())
         for table, reader in readers.items():
-            for entry, raw in self._entries(table):
+            for entry, raw in table_entries(self.text, self.tables, table, self.mistakes):
                 reader(entry)
                 entry.finish()
                 if not entry.sound:
@@ -105,17 +95,6 @@ class _Reader:
         if self.mistakes:
             raise FleetMistakes(self.mistakes)
         return Fleet(self.lines, self.points, self.meters, self.installations, self.contracts)
-
-    def _entries(self, table: str) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
-        value = self.tables.get(table, [])
-        found = entries(value)
-        if not isinstance(value, list) or len(found) != len(value):
-            self.mistakes.append(Mistake(table, "", None, table, value, f"write tables under [[{table}]]"))
-            return
-        places = _places(self.text, table)
-        for number, raw in enumerate(found):
-            place = places[number] if len(places) == len(found) else None
-            yield Entry(table, _LABELS[table](raw), place, raw, self.mistakes), raw
 
     def _forget(self, table: str, raw: Mapping[str, Any]) -> None:
         key = {"line": "name", "point": "code", "meter": "serial"}.get(table)
@@ -127,11 +106,10 @@ class _Reader:
         line = Line(entry.text("name"), kind, entry.text("address"))
         known = self.stored.lines.get(line.name)
         line = replace(line, options=_options(entry, known.options if known else {}))
-        if kind and kind not in _KINDS:
-            entry.wrong("kind", f"is not a kind of line; known are {', '.join(_KINDS)}")
-        match = _HOST_AND_PORT.fullmatch(line.address)
-        if kind in _NETWORK and line.address and (match is None or not 0 < int(match[2]) < 65536):
-            entry.wrong("address", "write host:port, like 10.0.0.7:502 or [fd00::7]:502")
+        if kind and kind not in KINDS:
+            entry.wrong("kind", f"is not a kind of line; known are {', '.join(KINDS)}")
+        if mistake := wire_mistake(line):
+            entry.wrong("address", mistake)
         if line.name in self.lines or ("line", line.name) in self.broken:
             entry.wrong("name", "two lines have this name; give each its own")
         other = self.wires.setdefault(line.address, line.name)
@@ -151,8 +129,8 @@ class _Reader:
             code=entry.text("code"),
             name=entry.text("name", ""),
             address=entry.text("address", ""),
-            zone=entry.text("zone", default.zone),
-            category=entry.text("category", default.category),
+            zone=intern(entry.text("zone", default.zone)),
+            category=intern(entry.text("category", default.category)),
             official_code=entry.text_or_none("official_code"),
         )
         try:
@@ -171,7 +149,7 @@ class _Reader:
     def _meter(self, entry: Entry) -> None:
         meter = Meter(
             serial=entry.text("serial"),
-            model=entry.text("model"),
+            model=intern(entry.text("model")),
             line=entry.text_or_none("line"),
             address=entry.bus_address("address"),
             gateway=entry.text_or_none("gateway"),
@@ -180,8 +158,7 @@ class _Reader:
         )
         stored = self.stored.meters.get(meter.serial)
         meter = replace(meter, options=_options(entry, stored.meter.options if stored else {}))
-        registers = {spec.channel: spec for spec in self.models.get(meter.model, ())}
-        registers |= entry.registers("registers")
+        registers = self._registers(meter.model, entry.registers("registers"))
         if meter.model and meter.model not in self.models and not entry.has("registers"):
             known = ", ".join(sorted(self.models)) or "none"
             near = get_close_matches(meter.model, self.models, 1)
@@ -194,6 +171,13 @@ class _Reader:
         self._road(entry, meter)
         if entry.sound:
             self.meters[meter.serial] = FleetMeter(meter, registers)
+
+    def _registers(self, model: str, own: Mapping[str, RegisterSpec]) -> Mapping[str, RegisterSpec]:
+        """A model's registers and a meter's own. Of a region nearly all meters have their model's: they share them."""
+        usual = self.of_model.get(model)
+        if usual is None:
+            usual = self.of_model[model] = {spec.channel: spec for spec in self.models.get(model, ())}
+        return {**usual, **own} if own else usual
 
     def _road(self, entry: Entry, meter: Meter) -> None:
         """How the meter is reached: a bus address on a line, a gateway, or neither."""
@@ -227,7 +211,7 @@ class _Reader:
         serial, _ = self._reference(entry, "meter", self.meters, self.stored.meters)
         since, until = entry.instant("since", zone), entry.instant_or_none("until", zone)
         opening, closing = entry.values("opening"), entry.values("closing")
-        ct, vt = entry.number("ct", Decimal(1)), entry.number("vt", Decimal(1))
+        ct, vt = entry.number("ct", _ONE), entry.number("vt", _ONE)
         if until is not None and until <= since and entry.sound:
             entry.wrong("until", "is not after since; write the instant the meter was taken down")
         if closing and until is None and entry.sound:
@@ -284,15 +268,6 @@ class _Reader:
         return name, found.zone if isinstance(found, MeteringPoint) else "UTC"
 
 
-def _places(text: str, table: str) -> list[int]:
-    """The lines on which the tables begin. Counted on from one to the next: a region's file has millions of lines."""
-    places, line, seen = [], 1, 0
-    for header in re.finditer(rf"^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text, re.MULTILINE):
-        line, seen = line + text.count("\n", seen, header.start()), header.start()
-        places.append(line)
-    return places
-
-
 def _options(entry: Entry, stored: Mapping[str, object]) -> dict[str, object]:
     """The entry's options, stored passwords in place of stars."""
     try:
@@ -300,12 +275,3 @@ def _options(entry: Entry, stored: Mapping[str, object]) -> dict[str, object]:
     except NothingToKeep as nothing:
         entry.wrong("options", f"no {nothing} is stored that the stars could keep; write it, or leave the option out")
         return {}
-
-
-def bus_mistake(line: Line, address: str) -> str | None:
-    """What is wrong with a bus address on a line, None for nothing that can be told without the meter's model."""
-    units = _KINDS.get(line.kind)
-    if units is None or (address.isascii() and address.isdecimal() and units[0] <= int(address) <= units[1]):
-        return None
-    least, most = units
-    return f"is no Modbus unit of a {line.kind} line; write a number from {least} to {most}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
@@ -42,7 +43,8 @@ async def check_apply(conn: _Conn, wanted: Fleet, stored: Fleet, pairs: Pairs) -
     """Raise FleetConflict with everything in the file that contradicts stored history; changes nothing."""
     changed = [one for one in pairs.installations if one.wanted != one.stored]
     serials = {one.wanted.meter for one in changed} | {one.stored.meter for one in changed if one.stored}
-    read = await channels_with_readings(conn, serials | wanted.meters.keys())
+    other = {serial for serial, new in wanted.meters.items() if (old := stored.meters.get(serial)) and old != new}
+    read = await channels_with_readings(conn, serials | other)
     conflicts = [
         *await used_elsewhere(conn, wanted),
         *_meter_conflicts(wanted, stored, read),
@@ -50,8 +52,8 @@ async def check_apply(conn: _Conn, wanted: Fleet, stored: Fleet, pairs: Pairs) -
         *_contract_conflicts(pairs),
     ]
     meters_read = {serial for serial, _ in read}
-    everything = [*(one.wanted for one in pairs.installations), *pairs.other_installations]
-    by_meter = _grouped(everything, lambda one: one.meter)
+    everything = chain((one.wanted for one in pairs.installations), pairs.other_installations)
+    by_meter = _grouped((one for one in everything if one.meter in meters_read), lambda one: one.meter)
     for one in changed:
         if one.stored is not None:
             conflicts += await _correction_conflicts(conn, one.wanted, one.stored, meters_read)

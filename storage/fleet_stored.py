@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -58,47 +59,82 @@ ORDER BY {name} LIMIT 20
 """
 _KINDS = (("line", "name"), ("point", "code"), ("meter", "serial"))
 
+_FEW, _TOGETHER = 1_000, 10_000
+_NOTHING: Mapping[str, Any] = {}
+
 _Conn = psycopg.AsyncConnection[Any]
+
+
+class _Once(dict[str, str]):
+    """Each text as it was first met: a region names each point and meter several times, and a few zones and models."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = text
+        return text
 
 
 async def load(conn: _Conn, named: Mentioned | None = None) -> Fleet:
     """Everything, or what is named and all installations and contracts that touch it. Instants are UTC."""
-    installations = await _installations(conn, named)
-    registers: dict[str, dict[str, RegisterSpec]] = {}
-    for serial, channel, digits, decimals, max_rate in await _rows(conn, _REGISTERS, named):
-        registers.setdefault(serial, {})[channel] = RegisterSpec(channel, digits, decimals, max_rate)
-    meters = [Meter(*row) for row in await _rows(conn, _METERS, named)]
+    once = _Once()
+    registers = await _registers(conn, named, once)
+    installations = await _installations(conn, named, once)
     return Fleet(
-        lines={row[0]: Line(*row) for row in await _rows(conn, _LINES, named)},
-        points={row[0]: MeteringPoint(*row) for row in await _rows(conn, _POINTS, named)},
-        meters={meter.serial: FleetMeter(meter, registers.get(meter.serial, {})) for meter in meters},
+        lines={once[row[0]]: Line(once[row[0]], *row[1:]) async for row in _rows(conn, _LINES, named)},
+        points={
+            once[code]: MeteringPoint(once[code], name, address, once[zone], once[category], official)
+            async for code, name, address, zone, category, official in _rows(conn, _POINTS, named)
+        },
+        meters={
+            once[serial]: FleetMeter(
+                Meter(once[serial], once[model], line and once[line], address, gateway and once[gateway], *rest),
+                registers.get(serial, _NOTHING),
+            )
+            async for serial, model, line, address, gateway, *rest in _rows(conn, _METERS, named)
+        },
         installations=installations,
         contracts=[
-            Contract(consumer, point, since.astimezone(UTC), until and until.astimezone(UTC))
-            for consumer, point, since, until in await _rows(conn, _CONTRACTS, named)
+            Contract(consumer, once[point], since.astimezone(UTC), until and until.astimezone(UTC))
+            async for consumer, point, since, until in _rows(conn, _CONTRACTS, named)
         ],
     )
 
 
-async def _installations(conn: _Conn, named: Mentioned | None) -> list[Installation]:
+async def _registers(conn: _Conn, named: Mentioned | None, once: _Once) -> dict[str, Mapping[str, RegisterSpec]]:
+    """By serial number and channel. Meters with the same registers share them: each further one leads to the next of
+    the few mappings there are.
+    """
+    registers: dict[str, Mapping[str, RegisterSpec]] = {}
+    specs: dict[tuple[Any, ...], RegisterSpec] = {}
+    longer: dict[tuple[int, int], Mapping[str, RegisterSpec]] = {}
+    async for serial, *facts in _rows(conn, _REGISTERS, named):
+        spec = specs.setdefault(tuple(facts), RegisterSpec(*facts))
+        known = registers.get(serial, _NOTHING)
+        step = id(known), id(spec)
+        if step not in longer:
+            longer[step] = {**known, spec.channel: spec}
+        registers[once[serial]] = longer[step]
+    return registers
+
+
+async def _installations(conn: _Conn, named: Mentioned | None, once: _Once) -> list[Installation]:
     opening: dict[int, dict[str, Any]] = {}
     closing: dict[int, dict[str, Any]] = {}
-    for number, channel, first, last in await _rows(conn, _INSTALLATION_READINGS, named):
+    async for number, channel, first, last in _rows(conn, _INSTALLATION_READINGS, named):
         for values, micro in ((opening, first), (closing, last)):
             if micro is not None:
-                values.setdefault(number, {})[channel] = from_micro(micro)
+                values.setdefault(number, {})[once[channel]] = from_micro(micro)
     return [
         Installation(
-            point,
-            serial,
+            once[point],
+            once[serial],
             since.astimezone(UTC),
             until and until.astimezone(UTC),
             ct,
             vt,
-            opening.get(number, {}),
-            closing.get(number, {}),
+            opening.get(number, _NOTHING),
+            closing.get(number, _NOTHING),
         )
-        for number, point, serial, since, until, ct, vt in await _rows(conn, _INSTALLATIONS, named)
+        async for number, point, serial, since, until, ct, vt in _rows(conn, _INSTALLATIONS, named)
     ]
 
 
@@ -113,11 +149,19 @@ async def absent(conn: _Conn, named: Mentioned) -> list[Absent]:
     return found
 
 
-async def _rows(conn: _Conn, question: tuple[str, str, str], named: Mentioned | None) -> list[tuple[Any, ...]]:
+async def _rows(conn: _Conn, question: tuple[str, str, str], named: Mentioned | None) -> AsyncIterator[tuple[Any, ...]]:
+    """The rows; of many things some thousands at a time, because a region's registers are a million."""
     what, where, order = question
-    if named is None:
-        return await (await conn.execute(f"{what} {order}".encode())).fetchall()
-    return await (await conn.execute(f"{what} {where} {order}".encode(), _names(named))).fetchall()
+    text, asked = (f"{what} {order}", None) if named is None else (f"{what} {where} {order}", _names(named))
+    if asked is not None and max(map(len, asked.values())) <= _FEW:
+        for row in await (await conn.execute(text.encode(), asked)).fetchall():
+            yield row
+        return
+    async with conn.cursor("fleet") as cursor:
+        cursor.itersize = _TOGETHER
+        await cursor.execute(text.encode(), asked)
+        async for row in cursor:
+            yield row
 
 
 def _names(named: Mentioned) -> dict[str, list[str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,7 +17,8 @@ from storage.fleet_model import Fleet, FleetMeter
 from storage.fleet_pairs import Pairs
 
 _LINE = """
-INSERT INTO line (name, kind, address, options) VALUES (%s, %s, %s, %s)
+INSERT INTO line (name, kind, address, options)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::jsonb[])
 ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, address = excluded.address, options = excluded.options
 """
 _FREE_CODES = "UPDATE point SET official_code = NULL WHERE code = ANY(%s)"
@@ -100,11 +102,11 @@ _Conn = psycopg.AsyncConnection[Any]
 
 async def write_difference(conn: _Conn, wanted: Fleet, stored: Fleet, pairs: Pairs, difference: Difference) -> None:
     """Store what the difference names, in the order in which the tables refer to each other."""
-    for line in _of(wanted.lines, difference.names("line")):
-        await conn.execute(_LINE, (line.name, line.kind, line.address, Jsonb(dict(line.options))))
+    lines = _of(wanted.lines, difference.names("line"))
+    await _at_once(conn, _LINE, ((one.name, one.kind, one.address, Jsonb(dict(one.options))) for one in lines))
     points = _of(wanted.points, difference.names("point"))
-    await conn.execute(_FREE_CODES, ([point.code for point in points],))
-    facts = [(one.code, one.name, one.address, one.zone, one.category, one.official_code) for one in points]
+    await _at_once(conn, _FREE_CODES, ((one.code,) for one in points))
+    facts = ((one.code, one.name, one.address, one.zone, one.category, one.official_code) for one in points)
     await _at_once(conn, _POINT, facts)
     await write_meters(conn, _of(wanted.meters, difference.names("meter")), stored.meters)
     changed = [one for one in pairs.installations if one.wanted != one.stored]
@@ -115,20 +117,20 @@ async def write_difference(conn: _Conn, wanted: Fleet, stored: Fleet, pairs: Pai
     )
     contracts = [(new, old) for new, old in pairs.contracts if new != old]
     ended = [old for _, old in contracts if old is not None]
-    await _at_once(conn, _END_CONTRACT, [(one.consumer, one.point, one.since) for one in ended])
-    await _at_once(conn, _CONTRACT, [(one.consumer, one.point, one.since, one.until) for one, _ in contracts])
+    await _at_once(conn, _END_CONTRACT, ((one.consumer, one.point, one.since) for one in ended))
+    await _at_once(conn, _CONTRACT, ((one.consumer, one.point, one.since, one.until) for one, _ in contracts))
 
 
 async def write_meters(conn: _Conn, meters: Sequence[FleetMeter], stored: Mapping[str, FleetMeter]) -> None:
     """Store meters with their registers, the bus addresses of all freed first: they may have changed places."""
-    await conn.execute(_FREE_BUS, ([one.meter.serial for one in meters],))
-    facts = [
+    await _at_once(conn, _FREE_BUS, ((one.meter.serial,) for one in meters))
+    facts = (
         (m.serial, m.model, m.line, m.address, m.gateway, m.period, Jsonb(dict(m.options)), m.verified_until)
         for m in (one.meter for one in meters)
-    ]
+    )
     await _at_once(conn, _METER, facts)
-    specs = [(one.meter.serial, spec) for one in meters for spec in one.registers.values()]
-    rows = [(serial, spec.channel, spec.digits, spec.decimals, spec.max_rate) for serial, spec in specs]
+    specs = ((one.meter.serial, spec) for one in meters for spec in one.registers.values())
+    rows = ((serial, spec.channel, spec.digits, spec.decimals, spec.max_rate) for serial, spec in specs)
     await _at_once(conn, _REGISTER, rows)
     for one in meters:
         old = stored.get(one.meter.serial)
@@ -151,14 +153,14 @@ async def write_installations(
     if changed:
         columns = ([old.point for old, _ in changed], [old.since for old, _ in changed])
         taken = dict(await (await conn.execute(_TAKE_OUT, columns)).fetchall())
-    put_back = [_facts(one, taken[number]) for number, (_, one) in enumerate(changed, 1)]
+    put_back = (_facts(one, taken[number]) for number, (_, one) in enumerate(changed, 1))
     await _at_once(conn, _PUT_BACK, put_back)
-    await _at_once(conn, _INSTALLATION, [_facts(one, None) for one in new])
-    values = [
+    await _at_once(conn, _INSTALLATION, (_facts(one, None) for one in new))
+    values = (
         (one.point, one.since, channel, _micro(one.opening, channel), _micro(one.closing, channel))
-        for one in (*new, *(one for _, one in changed))
+        for one in chain(new, (one for _, one in changed))
         for channel in sorted({*one.opening, *one.closing})
-    ]
+    )
     await _at_once(conn, _INSTALLATION_READING, values)
 
 
@@ -170,13 +172,13 @@ def _micro(values: Mapping[str, Decimal], channel: str) -> int | None:
     return to_micro(values[channel]) if channel in values else None
 
 
-async def _at_once(conn: _Conn, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+async def _at_once(conn: _Conn, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Run a statement over all rows, handed in as one array a column; of a region some thousands at a time, because a
-    statement may not take longer than the pool allows.
+    statement may not take longer than the pool allows, nor the rows all of the memory.
     """
-    for n in range(0, len(rows), _TOGETHER):
-        columns = zip(*rows[n : n + _TOGETHER], strict=True)
-        await conn.execute(statement.encode(), [list(column) for column in columns])
+    left = iter(rows)
+    while some := list(islice(left, _TOGETHER)):
+        await conn.execute(statement.encode(), [list(column) for column in zip(*some, strict=True)])
 
 
 _Thing = TypeVar("_Thing")
