@@ -11,6 +11,11 @@ from dataclasses import dataclass, field, replace
 from collectors.sparkplug import Metric, Payload
 
 MOST_NODES = 10_000
+MOST_ALIASES = 100_000
+"""Remembered of one node; the oldest of more are forgotten, and asked for again when they are used."""
+MOST_TOGETHER = 1_000_000
+"""Remembered of all nodes, about 300 bytes each; then a whole node is forgotten for the next."""
+
 BETWEEN_REBIRTHS = 30.0
 """Seconds between two requests to one edge node: it may have thousands of metrics to say again."""
 
@@ -27,22 +32,38 @@ class Births:
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
+        self._aliases = 0
 
     def learn(self, node: str, kind: str, payload: Payload, now: float) -> bool:
         """Take note of one message (`kind` like DDATA); True when the node must be asked for a rebirth."""
         if node not in self._nodes and len(self._nodes) >= MOST_NODES:
-            self._nodes.pop(next(iter(self._nodes)))
+            self._forget_one()
         known = self._nodes.setdefault(node, _Node())
-        if kind == "NBIRTH":
-            known.aliases.clear()
         if kind in ("NBIRTH", "DBIRTH"):
-            known.aliases |= {metric.alias: metric for metric in payload.metrics if metric.alias is not None}
+            self._born(known, payload, anew=kind == "NBIRTH")
         expected = None if known.seq is None else (known.seq + 1) % 256
         gap = kind not in ("NBIRTH", "NDEATH") and payload.seq != expected
         unknown = any(metric.name is None and metric.alias not in known.aliases for metric in payload.metrics)
         if kind != "NDEATH":  # its seq is that of the birth it belongs to, set as the will long before
             known.seq = payload.seq
         return (gap or unknown) and self._may_ask(known, now)
+
+    def _born(self, known: _Node, payload: Payload, *, anew: bool) -> None:
+        """Remember what the aliases of a birth stand for, within bounds."""
+        self._aliases -= len(known.aliases)
+        if anew:
+            known.aliases.clear()
+        known.aliases |= {metric.alias: metric for metric in payload.metrics if metric.alias is not None}
+        while len(known.aliases) > MOST_ALIASES:
+            known.aliases.pop(next(iter(known.aliases)))
+        self._aliases += len(known.aliases)
+        while self._aliases > MOST_TOGETHER and len(self._nodes) > 1:
+            self._forget_one(keep=known)
+
+    def _forget_one(self, keep: _Node | None = None) -> None:
+        """The node that is known longest."""
+        oldest = next(name for name, known in self._nodes.items() if known is not keep)
+        self._aliases -= len(self._nodes.pop(oldest).aliases)
 
     def named(self, node: str, metric: Metric) -> Metric | None:
         """The metric with the name and type told at its birth; None when its alias was never told."""

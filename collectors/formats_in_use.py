@@ -19,6 +19,8 @@ from ingest.errors import Misconfigured
 
 OWN = "own-json"
 MOST_TOPICS = 100_000
+LONGEST_TOPIC = 1_000
+"""MQTT allows 65 535 bytes; what was found for a topic is remembered with it."""
 _BARE = b'{"readings":'
 
 
@@ -83,7 +85,10 @@ class Formats:
         """What a message says, what was left out and why, and the gateway it speaks for (never empty)."""
         route = self._route(message.topic)
         if route is None:
-            unfit = Unfit("unknown_topic", f"no format answers to topic {message.topic!r:.200}; add a mapping for it")
+            told = "no format answers to topic {:.200}; add a mapping for it"
+            if len(message.topic) > LONGEST_TOPIC:
+                told = f"topic {{:.200}} has {len(message.topic)} characters; use at most {LONGEST_TOPIC}"
+            unfit = Unfit("unknown_topic", told.format(repr(message.topic)))
             return refused(message.payload, unfit), message.topic
         if route.of_errors:
             return route.mapper.note_error(message.payload, route.captures), route.gateway
@@ -98,6 +103,8 @@ class Formats:
 
     def _route(self, topic: str) -> Route | None:
         if topic not in self._routes:
+            if len(topic) > LONGEST_TOPIC:
+                return None
             if len(self._routes) >= MOST_TOPICS:
                 self._routes.clear()
             self._routes[topic] = self._find(topic)

@@ -125,6 +125,12 @@ def test_an_unknown_topic_is_one_reject() -> None:
     assert delivery.gateway == "other/topic"
 
 
+def test_a_topic_too_long_to_be_remembered_is_refused() -> None:
+    delivery = load_formats().parse(Message(f"amr/v1/{'g' * 1000}/readings", b"{}", NOW))
+    assert delivery.rejects[0].reason == "unknown_topic"
+    assert "has 1016 characters; use at most 1000" in delivery.rejects[0].detail
+
+
 def test_many_bad_values_of_a_mapped_payload_do_not_multiply_it() -> None:
     text = GOOD.replace('payload = "json"', 'payload = "json"\neach = "[]"')
     payload = b"[" + b",".join([b'{"a":{"b c":"x"}}'] * 5000) + b"]"
