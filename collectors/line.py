@@ -2,7 +2,7 @@
 
 A due meter is read, its values share one instant and go to the door with the news that it answered; a failed poll is
 news too. Meters that stay silent are given up for a while (`patience.py`) so that they cost the others little. The
-link is judged apart: that a meter is silent says nothing about the wire, and a lost wire nothing about the meters.
+connection is judged apart (`line_connection.py`), and what somebody wants done goes first (`line_wishes.py`).
 """
 
 from __future__ import annotations
@@ -12,41 +12,30 @@ import contextlib
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TypeVar
 
 from collectors.asking import Asking
 from collectors.clock import Clock
+from collectors.line_connection import Connection
 from collectors.line_outages import LineOutages
-from collectors.link import Answer, Door, LineDown, Link, Overhearing, Polyglot, Silent, Spare, Sweep
+from collectors.line_wishes import Wishes, run
+from collectors.link import Answer, Door, LineDown, Link, Overhearing, Polyglot, Spare, Sweep
 from collectors.patience import Health, Patience
 from collectors.poll import contact, delivery_of
+from collectors.retry import put_off
 from collectors.schedule import SPREAD, phase
 from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery, Outcome
-from ingest.errors import AmrError, Malformed, NotFound
+from ingest.errors import AmrError, NotFound
 from ingest.model import Line, Polled
 from ingest.tally import Polled as Tally
 
 log = logging.getLogger(__name__)
 
-FIRST_REOPEN, LONGEST_REOPEN = 1.0, 60.0
-SILENT_TURNS = 3
-"""So many silent turns in a row, and at least one of every meter, and the link is opened anew: it may be half open."""
-
-
 _Result = TypeVar("_Result")
-
-
-class _Errand(NamedTuple):
-    """Work that somebody wants done on the line, and what it brought."""
-
-    work: Callable[[Link], Awaitable[Any]]
-    done: asyncio.Future[Any]
-    patient: bool
 
 
 class Owner:
@@ -77,17 +66,13 @@ class Owner:
         self._spread = spread
         self._rng = rng
         self._turns = Turns()
-        self._errands: deque[_Errand] = deque()
-        self._called: deque[tuple[str, asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]]]] = deque()
+        self._wishes = Wishes(self._wake)
         self._woken = asyncio.Event()
-        self._open = False
-        self._reopen_at: datetime | None = None
-        self._reopen_pause = FIRST_REOPEN
-        self._silent = 0
         self._report = partial(report, line.name)
         self._outages = LineOutages(log, line.name)
+        self._connection = Connection(link, self._clock, self._patience, rng, self._outages)
         self._sweep: Sweep | None = None
-        others = self._errands, self._called
+        others = self._wishes.errands, self._wishes.called
         self._asking = Asking(self._turns, self._clock, door, self._outages, self._use, *others, spare)
 
     def update(self, meters: Iterable[Polled]) -> None:
@@ -125,10 +110,7 @@ class Owner:
         Raises what the work raises, or that the line is down. Patient work (one of many steps) lets a meter that is due
         go first after each step.
         """
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._errands.append(_Errand(work, done, patient))
-        self._wake()
-        return cast(_Result, await done)
+        return await self._wishes.lend(work, patient=patient)
 
     def meters(self) -> list[Polled]:
         """The meters on this line."""
@@ -144,35 +126,32 @@ class Owner:
 
         Raises what the poll failed with. It counts like any other poll: a failure is told by a contact too.
         """
-        called: asyncio.Future[tuple[datetime, asyncio.Future[Outcome]]] = asyncio.get_running_loop().create_future()
-        self._called.append((serial, called))
-        self._wake()
-        at, stored = await called
+        at, stored = await self._wishes.call(serial)
         return at, await asyncio.shield(stored)
 
     async def run(self) -> None:
         """Serve the line until cancelled; then hang up."""
         self._turns.requeue(self._clock.now())
-        self._open = False
+        self._connection.open = False
         try:
             while True:
                 await self._turn()
         finally:
-            for waiting in self._take_waiting():
-                waiting.cancel()
+            self._wishes.cancel()
             await self._link.close()
 
     async def _turn(self) -> None:
         """One step: an errand, a meter that is called for, else the one whose turn it is, else a rest."""
         now = self._clock.now()
         due = self._turns.waits(now)
-        if not self._errands and not self._called and not due:
+        wishes = self._wishes
+        if not wishes.errands and not wishes.called and not due:
             if not await self._spend():
                 await self._rest()
-        elif self._open or await self._reopen():
-            if self._errands and not (due and self._asking.let_one_pass):
+        elif self._connection.open or await self._reopen():
+            if wishes.errands and not (due and self._asking.let_one_pass):
                 await self._run_errand()
-            elif self._called:
+            elif wishes.called:
                 await self._poll_called(now)
             elif not await self._swept() and (turn := self._turns.take(now)):
                 await self._poll(turn, now)
@@ -192,7 +171,7 @@ class Owner:
         finally:
             self._sweep = None
         if asking.answered:
-            self._silent, self._reopen_pause = 0, FIRST_REOPEN
+            self._connection.answered()
         if failure is not None:
             self._begun = sweep.began
             await self._failed(asking.asked, asking.asked.asked, failure)
@@ -207,20 +186,20 @@ class Owner:
         That a memory does not answer says nothing of the meter: its polls do.
         """
         spare, now = self._spare, self._clock.now()
-        if spare is None or not self._open or (spare.ready_at is not None and now < spare.ready_at):
+        if spare is None or not self._connection.open or (spare.ready_at is not None and now < spare.ready_at):
             return False
         answering = [turn.meter for turn in self._turns if not turn.health.failures]
         try:
             delivery = await spare.use(self._link, answering, min(self._turns.instants(), default=None))
         except LineDown as error:
-            await self._lost(error)
+            await self._connection.lost(error)
         else:
             if delivery is not None:
                 await self._deliver(delivery)
         return True
 
     async def _poll_called(self, now: datetime) -> None:
-        serial, called = self._called.popleft()
+        serial, called = self._wishes.called.popleft()
         if called.done():
             return
         turn = self._turns.of(serial)
@@ -258,7 +237,7 @@ class Owner:
 
     def _answered(self, turn: Turn) -> None:
         turn.answers.answered(self._lasted())
-        self._silent, self._reopen_pause = 0, FIRST_REOPEN
+        self._connection.answered()
         turn.health.good()
         turn.failing = False
         self._turns.put(turn)
@@ -275,61 +254,29 @@ class Owner:
         meter = turn.meter
         self._tally.failed(meter.model, error.code, self._lasted())
         if isinstance(error, LineDown):
-            await self._lost(error)
-            turn.due = min(turn.due, now + timedelta(seconds=self._patience.retry))
-        elif isinstance(error, (Silent, Malformed)):
-            again = now + turn.health.failed(now)
-            turn.due = again if turn.health.off else min(turn.due, again)
-        elif error.transient:
-            turn.due = min(turn.due, now + turn.health.hindered())
-        else:
-            turn.health.good()
-        turn.failing = True
-        await self._count_silence(error)
+            await self._connection.lost(error)
+        put_off(turn, now, error, self._patience.retry)
+        await self._connection.failed(error, len(self._turns))
         self._turns.put(turn)
         self._outages.failed(meter.serial, error)
         await self._deliver(Delivery(turn.origin, contacts=(contact(meter, now, error),)))
 
-    async def _count_silence(self, error: AmrError) -> None:
-        """When nobody answers any more, the connection may have died without telling us: open it anew."""
-        self._silent = self._silent + 1 if isinstance(error, Silent) else 0
-        if self._silent >= max(SILENT_TURNS, len(self._turns)):
-            self._outages.nobody(self._silent)
-            self._silent = 0
-            self._open = False
-            await self._link.close()
-
-    async def _lost(self, error: LineDown) -> None:
-        """The link is gone: try again after a pause that grows until some meter answers."""
-        self._outages.lost(error, self._reopen_pause)
-        self._open = False
-        pause = self._reopen_pause * (1 + self._patience.jitter * (2 * self._rng() - 1))
-        self._reopen_at = self._clock.now() + timedelta(seconds=pause)
-        self._reopen_pause = min(2 * self._reopen_pause, LONGEST_REOPEN)
-        await self._link.close()
-
     async def _reopen(self) -> bool:
         """Open the link if it is time to; otherwise tell of the meters that wait for it, and rest."""
-        now = self._clock.now()
-        if self._reopen_at is None or self._reopen_at <= now:
-            try:
-                await self._link.open()
-            except AmrError as error:
-                await self._lost(LineDown(str(error)))
-                await self._tell_waiting(error)
-                return False
-            self._open = True
-            self._reopen_at = None
-            return True
-        await self._tell_waiting(LineDown(f"line {self.line.name} is down"))
-        await self._rest()
-        return False
+        if self._connection.waits(self._clock.now()):
+            await self._tell_waiting(LineDown(f"line {self.line.name} is down"))
+            await self._rest()
+            return False
+        try:
+            await self._connection.make()
+        except AmrError as error:
+            await self._tell_waiting(error)
+            return False
+        return True
 
     async def _tell_waiting(self, error: AmrError) -> None:
         """Every meter that is due and cannot be asked has failed this period, once; who waits for one hears it now."""
-        for waiting in self._take_waiting():
-            if not waiting.done():
-                waiting.set_exception(error)
+        self._wishes.fail(error)
         now, contacts = self._clock.now(), []
         for turn in self._turns:
             if turn.due <= now and (turn.told is None or turn.told <= now):
@@ -338,32 +285,10 @@ class Owner:
         if contacts:
             await self._deliver(Delivery(f"line:{self.line.name}", contacts=contacts))
 
-    def _take_waiting(self) -> list[asyncio.Future[Any]]:
-        """Everybody who waits for an answer, taken out of the queues."""
-        waiting: list[asyncio.Future[Any]] = [errand.done for errand in self._errands]
-        waiting += [one for _, one in self._called]
-        self._errands.clear()
-        self._called.clear()
-        return waiting
-
     async def _run_errand(self) -> None:
-        errand = self._errands.popleft()
+        errand = self._wishes.errands.popleft()
         self._asking.let_one_pass = errand.patient
-        if errand.done.done():
-            return
-        try:
-            result = await errand.work(self._link)
-        except AmrError as error:
-            if isinstance(error, LineDown):
-                await self._lost(error)
-            if not errand.done.done():
-                errand.done.set_exception(error)
-        except asyncio.CancelledError:
-            errand.done.cancel()
-            raise
-        else:
-            if not errand.done.done():
-                errand.done.set_result(result)
+        await run(errand, self._link, self._connection.lost)
 
     async def _deliver(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         done = await self._door.put(delivery)
@@ -374,9 +299,9 @@ class Owner:
         """Until anything is to be done or somebody wakes us; never long, the clock may be corrected."""
         now = self._clock.now()
         instants = self._turns.instants()
-        if self._reopen_at is not None:
-            instants = [self._reopen_at, *(instant for instant in instants if instant > now)]
-        elif self._open and self._spare is not None and self._spare.ready_at is not None:
+        if self._connection.reopen_at is not None:
+            instants = [self._connection.reopen_at, *(instant for instant in instants if instant > now)]
+        elif self._connection.open and self._spare is not None and self._spare.ready_at is not None:
             instants.append(self._spare.ready_at)
         self._woken.clear()
         with contextlib.suppress(TimeoutError):
