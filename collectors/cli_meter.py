@@ -17,7 +17,7 @@ from collectors.cli_serial import Password, carries, protocols_of, read_serial, 
 from collectors.cli_words import Address, Baud, Kind, Own, Parity, console, errors, fail, given_line, load, say
 from collectors.fit import Fit, valued
 from collectors.line_settings import settings_of, unit_of_meter
-from collectors.link import Answer
+from collectors.link import Answer, NotSettable
 from collectors.meter_model import Model, ModelRegister
 from collectors.modbus import ModbusLink
 from collectors.scan import Found, quick, scan, units_of, ways
@@ -156,9 +156,12 @@ async def _scan(lines: Sequence[Line], units: Sequence[int], catalog: Catalog, e
             count_of_them = "1 address" if len(units) == 1 else f"{len(units)} addresses"
             errors.print(f"{where}: {count_of_them}, about {_about(line, len(units))}", highlight=False)
             task = progress.add_task(where, total=len(units))
-            async for found in scan(line, units, catalog, lambda unit: progress.advance(task)):  # noqa: B023
-                count += 1
-                _tell(where, found)
+            try:
+                async for found in scan(line, units, catalog, lambda unit: progress.advance(task)):  # noqa: B023
+                    count += 1
+                    _tell(where, found)
+            except NotSettable as error:
+                errors.print(str(error), soft_wrap=True, highlight=False)
             progress.remove_task(task)
             if count and not everything:
                 break

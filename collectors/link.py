@@ -21,6 +21,10 @@ class LineDown(Unreachable):
     code = "line_down"
 
 
+class NotSettable(LineDown):
+    """The port is there and cannot be set to this speed, parity or number of bits."""
+
+
 def not_reached(where: str, error: OSError) -> LineDown:
     """Our error for a connection or a port that could not be opened, in the system's own words."""
     said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

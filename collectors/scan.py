@@ -45,7 +45,8 @@ def ways(line: Line, bauds: Sequence[int], parities: Sequence[str], any_kind: bo
     """
     kind = settings_of(line).kind
     if kind.is_serial:
-        found = tries(line, bauds or SPEEDS, parities or ("N", "E"))
+        usual = ("E", "N") if kind is LineKind.ASCII else ("N", "E")
+        found = tries(line, bauds or SPEEDS, parities or usual)
     elif any_kind and kind is LineKind.TCP:
         found = [line, replace(line, kind=LineKind.RTU_OVER_TCP.value)]
     else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import termios
 from pathlib import Path
 
 import serial  # type: ignore[import-untyped]
 from serial.tools import list_ports  # type: ignore[import-untyped]
 
+from collectors.link import NotSettable
 from collectors.port_settings import PortSettings
 
 _CHUNK = 4096
@@ -47,7 +49,10 @@ class SerialTransport(asyncio.Transport):
 
     def set_speed(self, baud: int) -> None:
         """Change the speed of an open port (IEC 62056-21 agrees on one after the greeting)."""
-        self._port.baudrate = baud
+        try:
+            self._port.baudrate = baud
+        except (termios.error, ValueError) as error:
+            raise NotSettable(f"serial port {self._port.port} cannot be set to {baud} baud: {error}") from error
 
     def _read(self) -> None:
         try:
@@ -87,10 +92,17 @@ class SerialTransport(asyncio.Transport):
 
 
 async def open_port(settings: PortSettings, protocol: asyncio.Protocol) -> SerialTransport:
-    """Open a port for this process alone. Raises OSError whose text says why it cannot be had, and the remedy."""
+    """Open a port for this process alone.
+
+    Raises OSError whose text says why it cannot be had, and the remedy; NotSettable when it is there, but not so.
+    """
     loop = asyncio.get_running_loop()
     try:
         port = await loop.run_in_executor(None, _open, settings)
+    except termios.error as error:
+        wanted = f"{settings.baud} {settings.data_bits}{settings.parity}{settings.stop_bits}"
+        said = f"serial port {settings.device} cannot be set to {wanted}: {error.args[-1]}"
+        raise NotSettable(f"{said}; take another speed or parity, or another adapter") from error
     except (serial.SerialException, ValueError) as error:
         raise OSError(_why(settings.device, error)) from error
     return SerialTransport(loop, protocol, port)

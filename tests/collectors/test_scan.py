@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import termios
 from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from collectors import serial_port
 from collectors.catalog import load_catalog
 from collectors.cli import meter
 from collectors.fit import doubts
 from collectors.link import LineDown
+from collectors.port_settings import PortSettings
 from collectors.scan import Found, scan, tries, units_of
 from ingest.errors import Misconfigured
 from ingest.model import Line
+from simulators.ascii_framing import AsciiStation
 from simulators.framing import RtuStation
 from simulators.modbus import ModbusServer
 from simulators.serial_line import SerialLine
@@ -152,3 +156,22 @@ def test_addresses_are_read_strictly() -> None:
 )
 def test_what_no_meter_shows_is_doubted(channel: str, value: str, doubtful: bool) -> None:
     assert bool(list(doubts({channel: Decimal(value)}))) is doubtful
+
+
+async def test_a_line_of_ascii_is_scanned_and_what_the_port_cannot_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def only_even(settings: PortSettings) -> object:
+        if settings.parity == "N":
+            raise termios.error(22, "Invalid argument")
+        return opened(settings)
+
+    opened = serial_port._open
+    monkeypatch.setattr(serial_port, "_open", only_even)
+    async with SerialLine(AsciiStation({2: simulated("eastron-sdm630")}), baud=19200) as line:
+        asking = ("--address", line.path, "--kind", "modbus-ascii", "--units", "2", "--timeout", "0.5", "--direct")
+        both = ("--parity", "n", "--parity", "e", "--baud", "19200")
+        result = await asyncio.to_thread(run, "scan", *asking, *both)
+    assert result.exit_code == 0, result.stderr
+    assert "cannot be set to 19200 7N1" in result.stderr
+    assert "19200 7E1  unit 2: eastron-sdm630" in result.stdout

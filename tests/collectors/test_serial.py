@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import termios
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pymodbus.pdu import DecodePDU
 
 from collectors.catalog import Catalog
 from collectors.decode import decode
-from collectors.link import LineDown, Silent
+from collectors.link import LineDown, NotSettable, Silent
 from collectors.modbus import ModbusLink
 from collectors.port_settings import PortSettings
 from collectors.serial_port import open_port
@@ -214,3 +215,15 @@ async def test_a_long_request_is_sent_whole() -> None:
     asyncio.get_running_loop().remove_reader(ours)
     os.close(ours)
     os.close(theirs)
+
+
+async def test_a_port_that_cannot_be_set_so_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise termios.error(22, "Invalid argument")
+
+    async with SerialLine(RtuStation({})) as line:
+        monkeypatch.setattr("serial.serialposix.termios.tcsetattr", refuse)
+        with pytest.raises(
+            NotSettable, match=rf"{line.path} cannot be set to 9600 8N1: Invalid argument; take another"
+        ):
+            await link_to(line.path).open()
