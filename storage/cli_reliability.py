@@ -33,7 +33,7 @@ def release_lines(
 def missed_polls(
     context: typer.Context,
     serial: Annotated[str, typer.Argument(help="Serial number of the meter.")],
-    hours: Annotated[float, typer.Option(help="How far back to look.")] = 24.0,
+    hours: Annotated[float, typer.Option(help="How far back to look.", min=0.0, max=50_000.0)] = 24.0,
 ) -> None:
     """Show when the schedule brought no reading of a meter, and why (UTC, as in the log)."""
     settings: HasStore = context.obj

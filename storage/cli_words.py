@@ -27,14 +27,18 @@ console = Console(markup=False, emoji=False)  # what meters and people wrote is 
 Author = Annotated[str | None, typer.Option(help="Who says so, for the record.")]
 
 
-class HasStore(Protocol):
-    """What these verbs need of the settings in the context."""
+class HasStorage(Protocol):
+    """Where the database is and how it is laid out, of the settings in the context."""
 
     @property
     def database(self) -> DatabaseSettings: ...
 
     @property
     def storage(self) -> StoragePolicy: ...
+
+
+class HasStore(HasStorage, Protocol):
+    """And what the verbs of the fleet need of them."""
 
     def models(self) -> Models: ...
 
@@ -44,7 +48,7 @@ class HasStore(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: HasStore) -> AsyncIterator[Database]:
+async def opened(settings: HasStorage) -> AsyncIterator[Database]:
     """The database; an embedded one is brought up to date first, a configured one is its owner's business."""
     async with open_database(settings.database) as database:
         await _prepare(database, settings)
@@ -58,7 +62,7 @@ async def connection(settings: HasStore) -> AsyncIterator[psycopg.AsyncConnectio
         yield conn
 
 
-async def _prepare(database: Database, settings: HasStore) -> None:
+async def _prepare(database: Database, settings: HasStorage) -> None:
     if settings.database.url is None:
         await migrations.migrate(database, settings.storage)
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from ingest.errors import StoreUnavailable
+from ingest.errors import AmrError, StoreUnavailable
 from ingest.model import Source
 from storage.database import Database
 
@@ -156,12 +156,14 @@ async def _recount_slice(
 
 
 async def recount_hourly(database: Database) -> None:
-    """Until cancelled; a database that is away is asked again an hour later."""
+    """Until cancelled; a database that is away is asked again an hour later, and a count that failed is told."""
     while True:
         try:
             await recount(database, datetime.now(UTC))
         except StoreUnavailable as error:
             log.warning("completeness is not counted: %s", error)
+        except AmrError:
+            log.exception("completeness could not be counted; it is tried again in an hour")
         await asyncio.sleep(EVERY.total_seconds())
 
 

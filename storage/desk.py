@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 
 from ingest.errors import FleetConflict
 from storage import fleet
-from storage import migrate as migrations
-from storage.cli_words import HasStore
-from storage.database import Database, open_database
+from storage.cli_words import HasStore, opened
+from storage.database import Database
 from storage.fleet_file import read_fleet
 from storage.fleet_model import Mentioned
 from storage.fleet_names import mentioned, parse
@@ -81,7 +80,5 @@ class Desk:
 @contextlib.asynccontextmanager
 async def open_desk(settings: HasStore) -> AsyncIterator[Desk]:
     """A desk before the settings' database; an embedded one is brought up to date first."""
-    async with open_database(settings.database) as database:
-        if settings.database.url is None:
-            await migrations.migrate(database)
+    async with opened(settings) as database:
         yield Desk(database, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import psycopg
@@ -17,6 +17,7 @@ from storage.fleet_pairs import Pair, Pairs
 from storage.fleet_words import place_of, span_of
 
 _Conn = psycopg.AsyncConnection[Any]
+_TOGETHER = 10_000
 
 # A probe of the key each, whatever is asked for: of a whole fleet a join would read all of the history. What `series`
 # knows of needs none.
@@ -76,7 +77,11 @@ def following_of(one: Installation, all_of_meter: Iterable[Installation]) -> dat
 
 async def channels_with_readings(conn: _Conn, serials: Iterable[str]) -> set[tuple[str, str]]:
     """(serial, channel) of every register of these meters that has a reading."""
-    return set(await (await conn.execute(_READ_CHANNELS, (list(serials),))).fetchall())
+    found: set[tuple[str, str]] = set()
+    left = iter(serials)
+    while some := list(islice(left, _TOGETHER)):  # of a region: a statement may not take longer than the pool allows
+        found.update(await (await conn.execute(_READ_CHANNELS, (some,))).fetchall())
+    return found
 
 
 def _meter_conflicts(wanted: Fleet, stored: Fleet, read: set[tuple[str, str]]) -> Iterator[str]:

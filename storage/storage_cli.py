@@ -12,8 +12,8 @@ import typer
 from rich.table import Table
 
 from storage import backup as files
-from storage.cli_words import console
-from storage.database import Database, DatabaseSettings, open_database
+from storage.cli_words import HasStorage, console
+from storage.database import Database, open_database
 from storage.migrate import migrate
 from storage.policy import StoragePolicy
 from storage.retention import retain as thin
@@ -23,16 +23,6 @@ from storage.timescale_layout import adapt
 storage = typer.Typer(
     no_args_is_help=True, help="How much is stored and how; retention; backup; the move to TimescaleDB."
 )
-
-
-class HasStorage(Protocol):
-    """What these verbs need of the settings in the context."""
-
-    @property
-    def database(self) -> DatabaseSettings: ...
-
-    @property
-    def storage(self) -> StoragePolicy: ...
 
 
 @storage.command()

@@ -41,7 +41,9 @@ async def stretches(
 async def stretches_of(
     conn: psycopg.AsyncConnection[Any], points: Sequence[str], channels: Sequence[str] | None, cuts: Sequence[datetime]
 ) -> dict[str, dict[str, list[Stretch]]]:
-    """The same for many points over the same cuts, by point: as many questions to the database as for one."""
+    """The same for many points over the same cuts, by point: as many questions to the database as for one, and one more
+    for each register with a load profile.
+    """
     return await within(conn, await standing.load(conn, points), channels, cuts)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from ingest.delivery import Delivery
+from ingest.errors import AmrError, StoreRejected, StoreUnavailable
 from ingest.intake import Intake
 from ingest.model import Reading, RegisterSpec, Source
+from storage import completeness
 from storage.completeness import Day, count, of_day, recount
 from storage.database import Database
 from storage.readings import PostgresStore
@@ -97,3 +102,26 @@ async def test_counts_are_kept_and_follow_what_comes_late(database: Database) ->
     assert await recount(database, now)
     async with database.connection() as conn:
         assert (await of_day(conn, DAY)).received == 49
+
+
+async def test_a_count_that_fails_is_told_and_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It used to end the collector it runs in."""
+    again = asyncio.Event()
+    failures: list[AmrError] = [StoreRejected("out of range"), StoreUnavailable("away")]
+
+    async def fails(database: Database, now: datetime) -> bool:
+        if failures:
+            raise failures.pop()
+        again.set()
+        return True
+
+    monkeypatch.setattr(completeness, "recount", fails)
+    monkeypatch.setattr(completeness, "EVERY", timedelta(0))
+    counting = asyncio.create_task(completeness.recount_hourly(database))
+    async with asyncio.timeout(60):
+        await again.wait()
+    counting.cancel()
+    assert "could not be counted" in caplog.text
+    assert "is not counted: away" in caplog.text

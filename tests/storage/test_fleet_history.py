@@ -8,6 +8,7 @@ import pytest
 
 from ingest.errors import FleetConflict
 from ingest.model import Quality, Source
+from storage import fleet_history
 from storage.database import Database
 from tests.storage.fleet_rig import STREET, day, put, read, rows
 
@@ -202,3 +203,12 @@ async def test_a_new_ratio_by_file_under_readings_of_both(street: Database) -> N
     )
     halves += '[[installation]]\npoint = "p-1"\nmeter = "10000001"\nsince = 2026-05-01\nct = 60\n'
     assert (await put(street, halves)).counts() == {"added": 1, "changed": 1, "unchanged": 11}
+
+
+async def test_readings_of_many_meters_are_looked_for_in_parts(
+    street: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_history, "_TOGETHER", 1)
+    async with street.connection() as conn:
+        found = await fleet_history.channels_with_readings(conn, ["0042", "10000001", "nobody", "10000002"])
+    assert found == {("0042", "1.8.0"), ("10000001", "1.8.0"), ("10000002", "1.8.1")}

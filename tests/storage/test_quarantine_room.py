@@ -54,6 +54,18 @@ async def test_a_piece_that_comes_again_is_counted_not_kept_twice(database: Data
     assert (now.rows, now.bytes) == (2, 20)
 
 
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_count_that_can_go_no_further_refuses_nobody(database: Database, full: bool) -> None:
+    await put(database, bad(1))
+    async with database.connection() as conn:
+        await conn.execute("UPDATE quarantine SET times = 2147483646")
+    if full:
+        await limit(database, most_rows=1)
+    await put(database, bad(1), bad(1), bad(1))
+    await put(database, bad(1))
+    assert await rows(database, "SELECT times FROM quarantine") == [(2147483647,)]
+
+
 async def test_what_is_counted_follows_whoever_deletes(database: Database) -> None:
     await put(database, bad(1), bad(2, 30))
     async with database.connection() as conn:
