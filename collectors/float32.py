@@ -109,15 +109,19 @@ _BY_OTHER_WAYS = Scale(nan, 0.0, 0.0, 0.0, 0.0, 0.0)
 _NOTHING = Scale(0.0, -inf, inf, 0.0, 0.0, 0.0)
 
 
-def scales(factor: Decimal, codes: frozenset[int | float], *, negative: bool) -> list[Scale]:
-    """By the first nine bits of a float32 (sign and exponent), how its millionths of `factor` are counted.
+Entry = tuple[float, float, float, float, float, float]
+"""A `Scale` in a table: a plain tuple is unpacked in half the time."""
+
+
+def scales(factor: Decimal, codes: frozenset[int | float], *, negative: bool) -> list[Entry]:
+    """By the first nine bits of a float32 (sign and exponent), the `Scale` of its millionths of `factor`.
 
     Left to other ways are infinities, NaN, numbers that share their exponent with one of `codes`, the negative ones
     unless they are allowed, and what would not be exact.
     """
     micro, table = factor * MICRO, [_BY_OTHER_WAYS] * 512
     if micro != int(micro) or not 0 < micro < _EXACT:
-        return table
+        return _plain(table)
     coded = {frexp(code)[1] for code in codes if isfinite(code)}
     for exponent in range(-125, _FLOAT_BITS + 1):
         if exponent not in coded:
@@ -125,7 +129,11 @@ def scales(factor: Decimal, codes: frozenset[int | float], *, negative: bool) ->
     if not any(abs(code) < 2.0**-126 for code in codes):
         table[0] = _NOTHING
     table[256:] = table[:256] if negative else [table[0], *[_BY_OTHER_WAYS] * 255]
-    return table
+    return _plain(table)
+
+
+def _plain(table: list[Scale]) -> list[Entry]:
+    return [(few, low, high, times, enough, more) for few, low, high, times, enough, more in table]
 
 
 def _scale(exponent: int, micro: int) -> Scale:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from operator import mul
 from typing import Any, NamedTuple, cast
 
-from collectors.float32 import NEAREST, Scale, scales
+from collectors.float32 import NEAREST, Entry, scales
 from collectors.meter_model import ModelRegister
 from collectors.register_numbers import codes_of, converter, form
 from ingest.channel import LARGEST_MICRO, MICRO, is_counter, to_micro
@@ -111,26 +111,27 @@ def _counting(
     unpack: Callable[..., tuple[Any, ...]],
     factors: Sequence[int],
     heads: Callable[..., tuple[int, ...]],
-    tables: Sequence[list[Scale]],
+    tables: Sequence[list[Entry]],
     rare: Sequence[Count],
     others: Sequence[Count],
     *,
     missing: bool,
 ) -> Callable[[bytes, int], list[int | None] | None]:
     """One loop for all floats: a call for each would cost as much as the counting. Some may be `missing`, or none."""
-    begin, end, nearest = len(factors), len(factors) + len(tables), NEAREST
+    products, begin, end, nearest = _products(factors), len(factors), len(factors) + len(tables), NEAREST
 
     def micros(answer: bytes, offset: int) -> list[int | None] | None:
         raw = unpack(answer, offset)
-        counted: list[int | None] = list(map(mul, raw, factors))
+        counted = products(raw)
         for value, bits, table in zip(raw[begin:], heads(answer, offset), tables):  # noqa: B905 - a keyword costs as much as a value
             few, low, high, times, enough, more_times = table[bits >> 7]
             scaled = value * few
             whole = scaled + nearest - nearest
             if low < whole - scaled < high:
-                counted.append(int(whole * times))
+                counted.append((whole * times).__trunc__())  # half the time of int()
             elif more_times:
-                counted.append(int((value * enough + nearest - nearest) * more_times + nearest - nearest))
+                whole = value * enough + nearest - nearest
+                counted.append((whole * more_times + nearest - nearest).__trunc__())
             elif (micro := rare[len(counted) - begin](value)) is not None or missing:
                 counted.append(micro)
             else:
@@ -143,6 +144,20 @@ def _counting(
         return counted
 
     return micros
+
+
+def _products(factors: Sequence[int]) -> Callable[[tuple[Any, ...]], list[int | None]]:
+    """The first numbers times these, which are few in most models: a `map` takes as long as several products."""
+    if not factors:
+        return lambda raw: []
+    one, two, three, *_ = (*factors, 0, 0)
+    if len(factors) == 1:
+        return lambda raw: [raw[0] * one]
+    if len(factors) == 2:
+        return lambda raw: [raw[0] * one, raw[1] * two]
+    if len(factors) == 3:
+        return lambda raw: [raw[0] * one, raw[1] * two, raw[2] * three]
+    return lambda raw: list(map(mul, raw, factors))
 
 
 _WHOLE = "hHiIqQ"
