@@ -207,7 +207,8 @@ def disputed(
 ) -> bool | None:
     """Whether a person's value contradicts the automatic readings (instant, value) around it; None: they say nothing.
 
-    Compared by the coarser precision. A counter that broke or wrapped between the two says nothing.
+    Compared by the coarser precision, and by what the counter can take from the one before and to the one after.
+    A counter that broke or wrapped between the two says nothing.
     """
     if before is None and after is None:
         return None
@@ -216,9 +217,11 @@ def disputed(
     slack = max(coarseness(micro), limits.resolution)
     if before and micro < before[1] - slack:
         return advance(limits, at - before[0], before[1], micro) is None
-    if after:
-        return micro > after[1] + slack
-    assert before is not None
-    if limits.max_rate is None:
+    if after and micro > after[1] + slack:
+        return True
+    rate = limits.max_rate
+    if rate is None or (before and after and advance(limits, after[0] - before[0], before[1], after[1]) is None):
         return False
-    return (micro - before[1] - slack) * HOUR > limits.max_rate * (at - before[0])
+    steps = [(at - before[0], micro - before[1])] if before else []
+    steps += [(after[0] - at, after[1] - micro)] if after else []
+    return any((step - slack) * HOUR > rate * elapsed for elapsed, step in steps)

@@ -195,3 +195,24 @@ def test_a_persons_value_beside_automatic_ones(
 
 def test_a_persons_value_behind_a_proven_rollover_is_not_disputed() -> None:
     assert disputed(HOUSEHOLD.softened(), HOUR, 3 * MICRO, (0, 999_999 * MICRO), None) is False
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "after", "verdict"),
+    [
+        (675, (0, 272 * MICRO), (97 * HOUR, 676 * MICRO), True),
+        (287, (0, 272 * MICRO), (97 * HOUR, 676 * MICRO), False),
+        (272, (-96 * HOUR, 272 * MICRO), (2 * HOUR, 676 * MICRO), True),
+        (660, (-96 * HOUR, 272 * MICRO), (2 * HOUR, 676 * MICRO), False),
+        (660, None, (2 * HOUR, 676 * MICRO), False),
+        (300, None, (2 * HOUR, 676 * MICRO), True),
+        (4000, (0, 272 * MICRO), (2 * HOUR, 5000 * MICRO), False),
+    ],
+)
+def test_a_persons_value_between_automatic_ones_has_to_be_reached_from_one_and_to_reach_the_other(
+    value: int, before: tuple[int, int] | None, after: tuple[int, int] | None, verdict: bool
+) -> None:
+    """Unless the counting broke between the two: 4728 kWh in two hours are no step of this meter."""
+    assert disputed(HOUSEHOLD.softened(), HOUR, value * MICRO, before, after) is verdict
+    unknown = UNKNOWN_RATE.softened()
+    assert disputed(unknown, HOUR, value * MICRO, before, after) is False
