@@ -136,6 +136,10 @@ def _ports() -> str:
     return f"this machine has {', '.join(found)}; names that stay are under /dev/serial/by-id"
 
 
+def _is_pseudo(device: str) -> bool:
+    return os.path.realpath(device).startswith("/dev/pts/")
+
+
 def _group(device: str) -> str:
     """Who may open a port."""
     try:
@@ -145,11 +149,13 @@ def _group(device: str) -> str:
 
 
 def _open(settings: PortSettings) -> serial.Serial:
+    # a pseudo-terminal (a simulator's, socat's) has no parity and no bits: Linux refuses to set them a second time
+    bits, parity = (8, "N") if _is_pseudo(settings.device) else (settings.data_bits, settings.parity)
     return serial.Serial(
         settings.device,
         baudrate=settings.baud,
-        bytesize=settings.data_bits,
-        parity=settings.parity,
+        bytesize=bits,
+        parity=parity,
         stopbits=settings.stop_bits,
         timeout=0,
         write_timeout=0,

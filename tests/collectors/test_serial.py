@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import termios
 import tty
@@ -14,9 +15,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import serial  # type: ignore[import-untyped]
 from pymodbus.framer import FramerAscii
 from pymodbus.pdu import DecodePDU
 
+from collectors import serial_port
 from collectors.catalog import Catalog
 from collectors.decode import decode
 from collectors.link import LineDown, NotSettable, Silent
@@ -26,6 +29,7 @@ from collectors.serial_port import open_port
 from collectors.wire import Wire
 from ingest.errors import AmrError, Busy, Malformed
 from ingest.model import Line
+from simulators.ascii_framing import AsciiStation
 from simulators.faults import Kind as Fault
 from simulators.framing import RtuStation
 from simulators.serial_line import SerialLine
@@ -227,3 +231,21 @@ async def test_a_port_that_cannot_be_set_so_says_it(monkeypatch: pytest.MonkeyPa
             NotSettable, match=rf"{line.path} cannot be set to 9600 8N1: Invalid argument; take another"
         ):
             await link_to(line.path).open()
+
+
+async def test_a_pseudo_terminal_is_opened_again_with_parity(tmp_path: Path) -> None:
+    unit = simulated("eastron-sdm120")
+    link = str(tmp_path / "ttyMETERS")
+    async with SerialLine(AsciiStation({5: unit}), link=link):
+        for _ in range(2):
+            wire = link_to(link, "modbus-ascii")
+            await wire.open()
+            assert (await wire.read(polled(5))).values["1.8.0"] == energy(unit)
+            await wire.close()
+
+
+def test_who_may_not_open_a_port_is_told_the_group(tmp_path: Path) -> None:
+    port = tmp_path / "ttyUSB0"
+    port.touch()
+    said = serial_port._why(str(port), serial.SerialException(errno.EACCES, "Permission denied"))
+    assert f"`sudo usermod -aG {port.group()} USER`, then log in anew" in said
