@@ -88,8 +88,8 @@ class Asker(Protocol):
     def follow(self, channels: tuple[str, ...], micros: list[int], began: float, now: float) -> Wanted | None:
         """The answer of the meter wanted last: only values, in millionths, that surely are readings.
 
-        `began` and `now` are instants of the monotonic clock. Gives whose turn it is now; None when `next` is to be
-        asked.
+        `began` and `now` are instants of the monotonic clock. Gives whose turn it is now; None when it is time to
+        `rest`, or there is something else to do.
         """
         ...
 

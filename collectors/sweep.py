@@ -118,7 +118,7 @@ class Sweep(asyncio.Protocol):
             now = monotonic()
             turn = self._asker.follow(counts.channels, micros, self.began, now)
             if turn is None:
-                self._next(now)
+                self._sleep()
             else:
                 self._begin(turn, now)
         except Exception as error:  # noqa: BLE001 - a fault of ours as well, or the line would stand still
@@ -140,6 +140,9 @@ class Sweep(asyncio.Protocol):
         self._transport = None
         self._leave_to_wire()
         self._wire.connection_lost(exc)
+
+    def _go(self) -> None:
+        self._next(monotonic())
 
     def _next(self, now: float) -> None:
         """Look whether something else is to be done, and begin with the next meter."""
@@ -179,6 +182,7 @@ class Sweep(asyncio.Protocol):
         transport.write(head + question.request)
 
     def _sleep(self) -> None:
+        self._length = 0
         seconds = self._asker.rest()
         if seconds is None:
             self._over.set_result(None)
@@ -189,7 +193,7 @@ class Sweep(asyncio.Protocol):
     def _wake(self) -> None:
         if self._sleeping and not self._over.done():
             self._sleeping = False
-            self._guarded(lambda: self._next(monotonic()))
+            self._guarded(self._go)
 
     def _ring_in(self, seconds: float) -> None:
         if self._timer is not None:
@@ -243,7 +247,7 @@ class Sweep(asyncio.Protocol):
         except StopIteration as done:
             answer = self._polling.result(self._turn.meter, self._plan, done.value)
             self._asker.took(answer, monotonic() - self.began)
-            self._after_pause(lambda: self._next(monotonic()))
+            self._after_pause(self._go)
         else:
             self._after_pause(partial(self._ask, question))
 
