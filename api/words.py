@@ -25,7 +25,9 @@ REASONS: Mapping[str, Text] = {
     "future_time": Text("taken in the future", "снято в будущем"),
     "before_installation": Text("taken before the meter was installed", "снято до установки прибора"),
     "zone_sum": Text("the tariff zones do not add up to the total", "сумма тарифных зон не равна общему показанию"),
-    "disputed": Text("it contradicts the automatic readings", "расходится с автоматическими показаниями"),
+    "disputed": Text(
+        "it contradicts the automatic or imported readings", "расходится с автоматическими или загруженными показаниями"
+    ),
     "clock_drift": Text("the meter's clock is wrong", "часы прибора идут неверно"),
     "too_many_digits": Text("more digits than the register has", "цифр больше, чем на счётчике"),
 }

@@ -15,7 +15,7 @@ from ingest.people import PERSONS, settle_people
 from ingest.pile import Pile
 from ingest.settle import Fresh, Overrule, Row, leave, settle, written
 from ingest.store import BatchWork, Card, Change, Span
-from ingest.tracks import NOTHING_FOUND, Ahead, Found, Tracks
+from ingest.tracks import MACHINES, NOTHING_FOUND, Ahead, Found, Tracks
 from ingest.written_out import kept_of
 from ingest.zones import check_zone_sums
 
@@ -77,11 +77,11 @@ class _Batch:
             await self._judge(range(len(self.readings)))
         else:
             found = await tracks.sort(self.work, self.deliveries, self.received_at, ahead)
-            await self._judge(found.others, found)
+            await self._judge(found.others, found, tracks.fleet)
             tracks.forget(self.readings[place] for place in found.others)
         await self._write_the_rest()
 
-    async def _judge(self, places: Sequence[int], found: Found = NOTHING_FOUND) -> None:
+    async def _judge(self, places: Sequence[int], found: Found = NOTHING_FOUND, fleet: int = 0) -> None:
         """Append what simply follows; the rest the thorough way: neighbours, people beside machines, totals and zones.
 
         All that is to be moved is held before the first of it is, so that two writers never wait for each other.
@@ -90,7 +90,7 @@ class _Batch:
         registers = sorted({register_id for register_id, _ in self.series})
         people = await self.work.lock(registers, [end[0] for end in found.ends]) if registers else ()
         if found.rows:
-            await self.work.append(found.rows, found.ends, self.received_at)
+            await self.work.append(found.rows, found.ends, fleet, self.received_at)
         if not registers:
             return
         changes = await self._settle_machines()
@@ -141,7 +141,7 @@ class _Batch:
         return changes
 
     async def _settle_people(self, machines: Sequence[Change], people: Collection[int]) -> list[Change]:
-        """Judge typed-in readings, fresh ones and those that automatic readings came to stand beside."""
+        """Judge typed-in readings, fresh ones and those that machines' readings came to stand beside."""
         typed = {register_id: s for (register_id, sources), s in self.series.items() if sources is PERSONS}
         beside = {
             register_id: _Series(series.card, PERSONS)
@@ -151,16 +151,15 @@ class _Batch:
         series = {**beside, **typed}
         if not series:
             return []
-        automatic = {
-            change.register_id: change.settlement
-            for change in machines
-            if any(row.source is Source.AUTOMATIC for row in written(change.settlement))
-        }
+        beside_people: dict[int, list[Row]] = {}
+        for change in machines:
+            rows = [row for row in written(change.settlement) if row.source in MACHINES]
+            beside_people.setdefault(change.register_id, []).extend(rows)
         return await settle_people(
             self.work,
             {register_id: one.card for register_id, one in series.items()},
             {register_id: [item.at for item in one.fresh] for register_id, one in series.items()},
-            automatic,
+            beside_people,
             lambda register_id, *found: self._settle_one(series[register_id], *found),
         )
 

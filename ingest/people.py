@@ -1,4 +1,4 @@
-"""Readings typed in by people, beside the automatic ones: fresh ones, and stored ones that get new neighbours."""
+"""Readings typed in by people, beside those of machines: fresh ones, and stored ones that get new neighbours."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from ingest.instants import micros
 from ingest.judge import REACH, disputed, limits_of
 from ingest.model import NO_REASON, PEOPLE, Reason, Source
-from ingest.settle import Overrule, Row, Settlement, written
+from ingest.settle import Overrule, Row
 from ingest.store import BatchWork, Card, Change, Span
+from ingest.tracks import MACHINES
 
 PERSONS = tuple(sorted(PEOPLE))
 LONG_BEFORE, LONG_AFTER = (micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 2200))
@@ -20,54 +21,60 @@ Settle = Callable[[int, Sequence[Row], Overrule, tuple[int, int]], Change]
 Value = tuple[int, int]
 """(instant in microseconds, millionths)"""
 
+Sides = tuple[Value | None, Value | None]
+"""The nearest at or before an instant, and after it."""
+
 
 async def settle_people(
     work: BatchWork,
     cards: Mapping[int, Card],
     typed: Mapping[int, Collection[int]],
-    automatic: Mapping[int, Settlement],
+    machines: Mapping[int, Sequence[Row]],
     settle: Settle,
 ) -> list[Change]:
     """Judge people's readings of the registers `cards`.
 
-    `typed` has the instants of the fresh ones by register, `automatic` what this batch changed among the automatic
-    ones. Only rows between the good automatic readings around a change can be judged differently by it.
+    `typed` has the instants of the fresh ones by register, `machines` what this batch wrote among the automatic and
+    imported ones. Only rows between the good ones of these around a change can be judged differently by it.
     """
     spans = {
-        register_id: await _span(work, register_id, typed.get(register_id, ()), automatic.get(register_id))
+        register_id: await _span(work, register_id, typed.get(register_id, ()), machines.get(register_id, ()))
         for register_id in cards
     }
     around = await work.surroundings(list(spans.values()), 2 * REACH)
     changes = []
     for register_id, card in cards.items():
-        span, touched = spans[register_id], automatic.get(register_id)
+        span = spans[register_id]
         stored = around.get(span, [])
         instants = {*typed.get(register_id, ()), *(row.at for row in stored)}
-        overrule = await _dispute(work, card, instants, touched)
+        overrule = await _dispute(work, card, instants, machines.get(register_id, ()))
         changes.append(settle(register_id, stored, overrule, (span.first, span.last)))
     return [change for change in changes if any(change.settlement[:4])]
 
 
-async def _span(work: BatchWork, register_id: int, typed: Collection[int], touched: Settlement | None) -> Span:
-    """From the good automatic reading before what changed to the one after it, and all that was typed in now."""
+async def _span(work: BatchWork, register_id: int, typed: Collection[int], touched: Sequence[Row]) -> Span:
+    """From the good machine reading before what changed to the one after it, and all that was typed in now."""
     instants = list(typed)
-    changed = [] if touched is None else [row.at for row in written(touched)]
-    if changed:
-        ends = [(register_id, min(changed) - 1), (register_id, max(changed))]
-        around = await work.automatic_around(ends)
-        before, after = around[ends[0]][0], around[ends[1]][1]
+    if touched:
+        first, last = min(row.at for row in touched) - 1, max(row.at for row in touched)
+        around = await _stored_around(work, register_id, (first, last), ())
+        before, after = around[first][0], around[last][1]
         instants += [before[0] if before else LONG_BEFORE, after[0] if after else LONG_AFTER]
     if not instants:
         instants = [LONG_AFTER]
     return Span(register_id, PERSONS, min(instants), max(instants))
 
 
-async def _dispute(work: BatchWork, card: Card, instants: Collection[int], touched: Settlement | None) -> Overrule:
-    """Compare people's values with the good automatic ones around them, stored and fresh alike."""
-    register_id = card.register.id
+async def _dispute(work: BatchWork, card: Card, instants: Collection[int], touched: Sequence[Row]) -> Overrule:
+    """Compare people's values with the good ones of machines around them, stored and fresh alike.
+
+    A total that its zones do not sum to counts as good here: zones are compared after people are, and which of them is
+    wrong nobody knows.
+    """
     limits = limits_of(card.register).softened()
-    good, bad = _automatic_after(touched)
-    around = await _stored_around(work, register_id, instants, bad)
+    good = [(row.at, row.value) for row in touched if not row.reasons & ~Reason.ZONE_SUM]
+    bad = {(row.source, row.at) for row in touched if row.reasons & ~Reason.ZONE_SUM}
+    around = await _stored_around(work, card.register.id, instants, bad)
 
     def overrule(source: Source, at: int, value: int) -> Reason | None:
         if source is Source.INSPECTION:
@@ -82,32 +89,28 @@ async def _dispute(work: BatchWork, card: Card, instants: Collection[int], touch
 
 
 async def _stored_around(
-    work: BatchWork, register_id: int, instants: Collection[int], bad: Collection[int]
-) -> dict[int, tuple[Value | None, Value | None]]:
-    """The nearest stored automatic readings that are good and stay so, at or before and after each instant."""
-    found = await work.automatic_around([(register_id, at) for at in sorted(instants)])
-    around = {at: found[register_id, at] for at in instants}
+    work: BatchWork, register_id: int, instants: Collection[int], bad: Collection[tuple[Source, int]]
+) -> dict[int, Sides]:
+    """The nearest stored machine readings that are good and stay so, at or before and after each instant."""
+    asks = [(register_id, source, at) for source in MACHINES for at in sorted(instants)]
+    around = dict(await work.machines_around(asks))
     while True:
-        earlier = {at: before[0] - 1 for at, (before, _) in around.items() if before and before[0] in bad}
-        later = {at: after[0] for at, (_, after) in around.items() if after and after[0] in bad}
+        earlier = {ask: before[0] - 1 for ask, (before, _) in around.items() if before and (ask[1], before[0]) in bad}
+        later = {ask: after[0] for ask, (_, after) in around.items() if after and (ask[1], after[0]) in bad}
         if not earlier and not later:
-            return around
-        asks = sorted({(register_id, at) for at in (*earlier.values(), *later.values())})
-        found = await work.automatic_around(asks)
-        for at in earlier.keys() | later.keys():
-            before, after = around[at]
-            around[at] = (
-                found[register_id, earlier[at]][0] if at in earlier else before,
-                found[register_id, later[at]][1] if at in later else after,
+            return {at: _nearest([around[register_id, source, at] for source in MACHINES]) for at in instants}
+        moved = {(register_id, ask[1], at) for asked in (earlier, later) for ask, at in asked.items()}
+        found = await work.machines_around(sorted(moved))
+        for ask in earlier.keys() | later.keys():
+            before, after = around[ask]
+            around[ask] = (
+                found[register_id, ask[1], earlier[ask]][0] if ask in earlier else before,
+                found[register_id, ask[1], later[ask]][1] if ask in later else after,
             )
 
 
-def _automatic_after(touched: Settlement | None) -> tuple[list[tuple[int, int]], set[int]]:
-    """Automatic readings of this batch that are good now (instant, value), and instants that no longer are.
-
-    A total that its zones do not sum to counts as good here: zones are compared after people are, and which of them is
-    wrong nobody knows.
-    """
-    rows = [] if touched is None else written(touched)
-    good = [(row.at, row.value) for row in rows if not row.reasons & ~Reason.ZONE_SUM]
-    return good, {row.at for row in rows if row.reasons & ~Reason.ZONE_SUM}
+def _nearest(of_sources: Sequence[Sides]) -> Sides:
+    """Of what each machine says, the nearest on either side; of one instant the wider, whatever came first."""
+    befores = [before for before, _ in of_sources if before]
+    afters = [after for _, after in of_sources if after]
+    return max(befores, default=None), min(afters, default=None)

@@ -46,13 +46,14 @@ CROSS JOIN LATERAL (
 ) r
 """
 
-_AUTOMATIC_AROUND = f"""
+_MACHINES_AROUND = f"""
 SELECT s.n, b.taken_at, b.value, a.taken_at, a.value
-FROM (SELECT n, register_id, {_MICROS.format("at")} AS at
-      FROM unnest(%(n)s::int[], %(registers)s::int[], %(at)s::bigint[]) AS u(n, register_id, at)) s
-LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = %(automatic)s
+FROM (SELECT n, register_id, source, {_MICROS.format("at")} AS at
+      FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[])
+           AS u(n, register_id, source, at)) s
+LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = s.source
     AND taken_at <= s.at AND reasons & %(grave)s = 0 ORDER BY taken_at DESC LIMIT 1) b ON true
-LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = %(automatic)s
+LEFT JOIN LATERAL (SELECT taken_at, value FROM reading WHERE register_id = s.register_id AND source = s.source
     AND taken_at > s.at AND reasons & %(grave)s = 0 ORDER BY taken_at LIMIT 1) a ON true
 """
 
@@ -211,22 +212,22 @@ class Work:
             around[spans[n]].append(_row(row))
         return around
 
-    async def automatic_around(
-        self, instants: Sequence[tuple[int, int]]
-    ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
+    async def machines_around(
+        self, asks: Sequence[tuple[int, Source, int]]
+    ) -> Mapping[tuple[int, Source, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
         cursor = micros_cursor(self._conn)
         await cursor.execute(
-            _AUTOMATIC_AROUND,
+            _MACHINES_AROUND,
             {
-                "n": list(range(len(instants))),
-                "registers": [register_id for register_id, _ in instants],
-                "at": [at for _, at in instants],
-                "automatic": int(Source.AUTOMATIC),
+                "n": list(range(len(asks))),
+                "registers": [register_id for register_id, _, _ in asks],
+                "sources": [int(source) for _, source, _ in asks],
+                "at": [at for _, _, at in asks],
                 "grave": int(~Reason.ZONE_SUM),
             },
         )
         return {
-            instants[n]: (
+            asks[n]: (
                 None if before_at is None else (before_at, before),
                 None if after_at is None else (after_at, after),
             )

@@ -91,6 +91,21 @@ async def test_a_doubtful_value_is_asked_about_then_taken(house: House) -> None:
     assert by_channel["1.8.2"]["quality"] == "good"
 
 
+async def test_what_was_imported_is_a_reading_before_too(house: House) -> None:
+    """A cabinet that goes live begins with years from files: what is typed in first is held against them."""
+    imported = [replace(one, source=Source.IMPORT) for one in daily("M-2", "1.8.1", "1000", "1", 10)]
+    await house.store(*imported)
+    for wrong, right in ((500, 1020), (90_000, 1021)):
+        doubted = await house.post("/points/flat-2/readings", "vera", {"taken_at": WHEN, "values": {"1.8.1": wrong}})
+        assert (doubted.status_code, doubted.json()["code"]) == (409, "doubtful")
+        [doubt] = doubted.json()["values"]
+        assert (doubt["reasons"][0]["code"], doubt["previous"]["source"]) == ("disputed", "import")
+        taken = await house.post("/points/flat-2/readings", "vera", {"taken_at": WHEN, "values": {"1.8.1": right}})
+        assert (taken.status_code, taken.json()["values"][0]["quality"]) == (201, "good")
+        async with house.database.connection() as conn:
+            await conn.execute("DELETE FROM stored_reading WHERE source = %s", (int(Source.CONSUMER),))
+
+
 async def test_the_future_is_doubtful(house: House) -> None:
     answer = await house.post(
         "/points/flat-2/readings", "vera", {"taken_at": "2150-01-01T00:00:00Z", "values": {"1.8.1": 1}}

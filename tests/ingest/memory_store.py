@@ -127,8 +127,12 @@ class MemoryWork:
     async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
         return {key: self.tables.ends[key] for key in series if key in self.tables.ends}
 
-    async def append(self, rows: Sequence[Appended], ends: Sequence[MovedEnd], received_at: datetime) -> None:
+    async def append(
+        self, rows: Sequence[Appended], ends: Sequence[MovedEnd], fleet: int, received_at: datetime
+    ) -> None:
         self.sorted.clear()
+        if fleet != await self.fleet_version():
+            raise Stale
         for register, source, at, value in rows:
             key = (register, Source(source), at)
             if key in self.tables.rows:
@@ -182,15 +186,15 @@ class MemoryWork:
                 found[span] += [*near[max(0, first - reach) : first], *inside, *near[last : last + reach]]
         return found
 
-    async def automatic_around(
-        self, instants: Sequence[tuple[int, int]]
-    ) -> Mapping[tuple[int, int], tuple[tuple[int, int] | None, tuple[int, int] | None]]:
+    async def machines_around(
+        self, asks: Sequence[Key]
+    ) -> Mapping[Key, tuple[tuple[int, int] | None, tuple[int, int] | None]]:
         found = {}
-        for register, at in instants:
-            rows = [row for row in self._series(register, Source.AUTOMATIC)[1] if not row.reasons & ~Reason.ZONE_SUM]
+        for register, source, at in asks:
+            rows = [row for row in self._series(register, source)[1] if not row.reasons & ~Reason.ZONE_SUM]
             before = [(row.at, row.value) for row in rows if row.at <= at]
             after = [(row.at, row.value) for row in rows if row.at > at]
-            found[register, at] = (before[-1] if before else None, after[0] if after else None)
+            found[register, source, at] = (before[-1] if before else None, after[0] if after else None)
         return found
 
     async def at_instants(self, keys: Collection[Key]) -> Mapping[Key, Row]:

@@ -23,6 +23,7 @@ SEEDS = st.integers(0, 2**32)
 NO_LIMIT = Policy(gap_limit=timedelta(days=400))
 """Every cut between two readings is interpolated, so that no amount is left out for its gap."""
 
+EVERYBODY = (*MIXED, Source.IMPORT, Source.OPERATOR)
 sources = pytest.mark.parametrize("sources", [MACHINE, MIXED], ids=["machine", "machine and people"])
 
 
@@ -67,6 +68,12 @@ def test_neither_order_nor_batches_nor_repeats_matter(sources: tuple[Source, ...
     assert straight.store.tables.watched == shuffled.store.tables.watched
     cuts = hours(*cuts_over(rng, readings, 10))
     assert straight.amounts(cuts) == shuffled.amounts(cuts)
+
+
+@given(seed=SEEDS)
+def test_nor_do_they_where_people_stand_beside_two_machines(seed: int) -> None:
+    rng, readings = some(seed, EVERYBODY)
+    assert delivered(readings).history() == delivered(readings, rng).history()
 
 
 @given(seed=SEEDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from ingest.delivery import Contact, Delivery, Outcome, Reject
 from ingest.instants import micros
 from ingest.intake import Intake
-from ingest.model import IntervalReading, Reading, RegisterSpec, Source
+from ingest.model import IntervalReading, Reading, Reason, RegisterSpec, Source
 from storage.database import Database
 from storage.readings import PostgresStore
 from tests.ingest.memory_store import MemoryStore, spec
@@ -195,6 +196,23 @@ async def test_a_total_that_its_zones_do_not_sum_to_disputes_what_people_type_in
         await both.give(*given)
     found = await both.same()
     assert sorted(row[6] for row in found["rows"]) == [0, 0, 32, 64]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+async def test_what_was_imported_disputes_what_people_type_in_any_order(both: Both, order: tuple[int, ...]) -> None:
+    """Also with an automatic reading at the same instant, and where one of the imported ones is itself disbelieved."""
+    await both.install("m1", [spec()])
+    imported = [reading(hour, value, source=Source.IMPORT) for hour, value in ((0, 100), (1, 101), (2, 999), (3, 102))]
+    automatic = [reading(2, 101), reading(3, 102)]
+    typed = [reading(0.5, 90, source=CONSUMER), reading(2.5, 101, source=CONSUMER)]
+    given = (imported, automatic, typed)
+    for place in order:
+        await both.give(*given[place])
+    found = await both.same()
+    assert [(row[3], row[6]) for row in found["rows"] if row[2] == CONSUMER] == [
+        (micros(START + timedelta(hours=0.5)), int(Reason.DISPUTED)),
+        (micros(START + timedelta(hours=2.5)), 0),
+    ]
 
 
 async def test_refusals_contacts_and_profiles(both: Both) -> None:
