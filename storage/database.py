@@ -245,7 +245,7 @@ def translate(error: psycopg.Error) -> AmrError:
         or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
     ):
         return StoreRejected(text)
-    if state in {"42P01", "42703", "3F000"}:
+    if state in {"42P01", "42703", "42883", "3F000"}:
         return StoreMisconfigured(f"{text}; {_MIGRATE}")
     if state[:2] == "28" or state in {"3D000", "42501"}:
         return StoreMisconfigured(f"{text}; check AMR_DATABASE_URL and the rights of its user")

@@ -30,23 +30,25 @@ _OF_METERS = {
         DELETE FROM rejudgement WHERE register_id = ANY(ARRAY(SELECT id FROM register WHERE meter_id = ANY(%(meters)s)))
             AND taken_at < %(before)s""",
 }
+# What is old enough comes as an array: there is but one way to look that up, however much there is.
 # Exchanges, other ratios, applied files and what was dropped on purpose are on record for ever.
 _PASSING = ("zone_sum", "swapped_meter", "quarantine_filling", "quarantine_full")
 _EVENTS = """
-DELETE FROM event WHERE id IN (
-    SELECT id FROM event WHERE at < %(before)s AND kind = ANY(%(passing)s) ORDER BY at LIMIT %(most)s)
+DELETE FROM event WHERE id = ANY(ARRAY(
+    SELECT id FROM event WHERE at < %(before)s AND kind = ANY(%(passing)s) ORDER BY at LIMIT %(most)s))
 """
 
 _NOTES = {
     "completeness": """
-        DELETE FROM completeness WHERE day < (%(before)s AT TIME ZONE 'UTC')::date AND (day, point_id) IN (
-            SELECT day, point_id FROM completeness ORDER BY day, point_id LIMIT %(most)s)""",
+        DELETE FROM completeness WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM completeness WHERE day < (%(before)s AT TIME ZONE 'UTC')::date
+            ORDER BY day, point_id LIMIT %(most)s))""",
     "reading_request": """
-        DELETE FROM reading_request WHERE id IN (
-            SELECT id FROM reading_request WHERE finished_at < %(before)s ORDER BY finished_at LIMIT %(most)s)""",
+        DELETE FROM reading_request WHERE id = ANY(ARRAY(
+            SELECT id FROM reading_request WHERE finished_at < %(before)s ORDER BY finished_at LIMIT %(most)s))""",
     "cabinet_event": """
-        DELETE FROM cabinet_event WHERE id IN (
-            SELECT id FROM cabinet_event WHERE at < %(before)s ORDER BY at LIMIT %(most)s)""",
+        DELETE FROM cabinet_event WHERE id = ANY(ARRAY(
+            SELECT id FROM cabinet_event WHERE at < %(before)s ORDER BY at LIMIT %(most)s))""",
 }
 _AUDIT = "SELECT forget_audit(%s, %s)"
 

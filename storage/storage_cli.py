@@ -48,7 +48,7 @@ def retain(context: typer.Context) -> None:
 
     async def work(database: Database, policy: StoragePolicy) -> None:
         done = await thin(database, policy)
-        console.print("another process is at it" if done is None else str(done), highlight=False)
+        console.print("another process is at it" if done is None else str(done), highlight=False, soft_wrap=True)
 
     _run(context.obj, work)
 

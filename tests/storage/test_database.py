@@ -47,6 +47,7 @@ from tests.storage.test_embedded import cluster_of
         ("SET TRANSACTION READ ONLY; CREATE TABLE t (i int)", StoreUnavailable),
         ("SELECT * FROM no_such_table", StoreMisconfigured),
         ("SELECT no_such_column FROM point", StoreMisconfigured),
+        ("SELECT no_such_function(1)", StoreMisconfigured),
         ("SET ROLE pg_monitor; CREATE TABLE t (i int)", StoreMisconfigured),
         ("SELEKT", AmrError),
     ],
