@@ -83,6 +83,10 @@ class MeterPlan:
         self.refused = []
         self._put(_steps(self.model, self._cost, self._most, self.unit))
 
+    def ask_who(self) -> None:
+        """Ask who it is before the next poll: while it was silent another meter may have been put there."""
+        self.identify_at = 0.0
+
     def _put(self, steps: tuple[Step, ...]) -> None:
         self.steps = steps
         self.plain = steps[0] if len(steps) == 1 and not (self.refused or self.model.sums) else None

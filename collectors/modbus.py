@@ -92,7 +92,11 @@ class ModbusLink:
     async def read(self, meter: Polled) -> Answer:
         """Poll one meter by its plan, and ask from time to time whether it is still the same."""
         plan = self.plan_of(meter)
-        return _answer(meter, plan, await self._all(self.polling(plan), plan))
+        try:
+            return _answer(meter, plan, await self._all(self.polling(plan), plan))
+        except Silent:
+            plan.ask_who()
+            raise
 
     def sweep(self, asker: Asker) -> Sweep | None:
         """Poll meter after meter without a task's help, on Modbus TCP; see `Link.sweep`."""

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Protocol
 
 from collectors.bus import Bus
-from collectors.link import Answer, Asker, Quick, Wanted
+from collectors.link import Answer, Asker, Quick, Silent, Wanted
 from collectors.meter_plan import Fetched, MeterPlan, Step
 from collectors.millionths import Millionths
 from collectors.modbus_frames import Mbap, Question
@@ -230,6 +230,8 @@ class Sweep(asyncio.Protocol):
     def _heard(self, pdu: bytes, error: AmrError | None) -> None:
         """What came by the wire, or why nothing did. Nobody hears what a callback raises: whoever waits does."""
         try:
+            if isinstance(error, Silent):
+                self._plan.ask_who()
             if error is not None:
                 raise self._bus.ended(error, self._plan.unit, self._plan.patience) from error
             self._go_on(pdu)

@@ -14,6 +14,7 @@ from collectors.line import Owner
 from collectors.modbus import ModbusLink
 from simulators.clock import Clock
 from simulators.events import Exchange
+from simulators.faults import Kind
 from simulators.modbus import ModbusServer
 from simulators.unit import Unit
 from tests.collectors.modbus_rig import AT, Remembering, line_to, patient_catalog, polled, scripted, simulated
@@ -131,3 +132,21 @@ async def test_a_refused_register_is_asked_for_again_after_a_while(monkeypatch: 
         monkeypatch.setattr(modbus, "monotonic", lambda: float("inf"))
         assert "1.8.0" in (await link.read(polled(5))).values
         await link.close()
+
+
+@pytest.mark.parametrize("kind", ["modbus-tcp", "rtu-over-tcp"])
+async def test_who_was_silent_is_asked_who_it_is_before_its_values_count(kind: str) -> None:
+    door, unit = Remembering(), exchanged_at(timedelta(hours=1))
+    async with ModbusServer({5: unit}, kind=kind) as server:
+        line = line_to(server, check_serial=True, timeout=0.5, late=0.0)
+        owner = Owner(line, ModbusLink(line, CATALOG), door)
+        owner.update([replace(polled(5), serial="11000001", period=timedelta(seconds=0.2))])
+        async with running(owner):
+            await door.until(lambda door: len(door.polls("11000001")) > 1)
+            unit.break_with(Kind.DEAD)
+            await door.until(lambda door: door.contacts("11000001")[-1].failure == "timeout")
+            before = len(door.polls("11000001"))
+            unit.clock.move(AT + timedelta(hours=2))
+            unit.mend()
+            await door.until(lambda door: door.contacts("11000001")[-1].failure == "swapped_meter")
+    assert len(door.polls("11000001")) == before
