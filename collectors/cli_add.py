@@ -23,7 +23,7 @@ from collectors.cli_owned import Asked, Reached, read_through
 from collectors.cli_serial import Password, carries, values_of
 from collectors.cli_words import Baud, Kind, Parity, console, fail, given_line, run_to_end, say
 from collectors.fit import doubts, valued
-from collectors.identity import same_serial, swapped
+from collectors.identity import same_serial
 from collectors.line_settings import settings_of
 from collectors.modbus import ModbusLink
 from collectors.serial_kit import read_once as read_serial_once
@@ -230,7 +230,10 @@ def _number(given: str | None, said: str | None) -> str:
     if given is None and said is None:
         raise Misconfigured("the meter does not state its serial number; write what its label says with --serial")
     if given is not None and said is not None and not same_serial(given, said):
-        raise swapped(given, said)
+        raise Misconfigured(
+            f"the meter says it is {said}, not {given}; look at the label again, and at --unit and --line; if this "
+            "model's register holds another number, set check_serial = false in the line's options"
+        )
     return given or said or ""
 
 

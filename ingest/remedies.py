@@ -61,6 +61,10 @@ REMEDIES: Mapping[str, Remedy] = {
         "its answers are damaged: check shield, termination, and two meters with one address",
         "ответы искажены: проверьте экран, согласующий резистор и нет ли двух счётчиков с одним адресом",
     ),
+    "busy": Remedy(
+        "it answers that it is busy: read it less often, and look for somebody else who reads it",
+        "отвечает, что занят: опрашивайте реже и проверьте, не опрашивает ли его кто-то ещё",
+    ),
     "refused": Remedy(
         "it answers and refuses: check the model, the password and the access level",
         "отвечает отказом: проверьте модель, пароль и уровень доступа",

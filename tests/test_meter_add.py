@@ -99,7 +99,7 @@ async def exported(database: Database) -> str:
     ("more", "said", "told"),
     [
         ((), "n\n", "Aborted"),
-        (("--serial", "22000002"), "", "the meter says it is 11000001, not 22000002"),
+        (("--serial", "22000002"), "", "the meter says it is 11000001, not 22000002; look at the label"),
         (("--model", "abb-b23", "--serial", "7"), "", "refuses every register of abb-b23"),
         (("--unit", "9"), "", "unit 9 did not answer"),
         (("--model", "nothing"), "", "'nothing' is not in the catalogue"),

@@ -131,6 +131,11 @@ def test_the_widest_fault_comes_first() -> None:
     assert [level for level, *_ in found] == [Level.US, Level.LINE, Level.GATEWAY, Level.METER]
 
 
+@pytest.mark.parametrize("code", ["timeout", "line_down", "malformed", "refused", "busy", "swapped_meter"])
+def test_every_failure_of_a_poll_has_a_remedy(code: str) -> None:
+    assert remedy(code) is REMEDIES[code]
+
+
 @pytest.mark.parametrize("meter", [polled("1", "timeout"), pushed("1", heard=100), polled("1", "line_down")])
 def test_every_cause_made_here_has_a_remedy(meter: Heard) -> None:
     for roads in (WELL, Roads(False, False, {}), Roads(True, True, {"b": (NOW, "x")})):
