@@ -49,10 +49,15 @@ GROUP BY bucket, source ORDER BY bucket, source
 
 
 def edges(instants: Collection[int], cuts: Sequence[int], low: int, high: int) -> list[int]:
-    """Where the profile is cut: at the cuts and at the readings around them, within the time the meter stood there."""
+    """Where the profile is cut: at the cuts and at the readings around them, within the time the meter stood there.
+
+    And at once behind the last of them: whether that one lies inside a recorded interval must not depend on what else
+    is asked for, because a step that ends there is divided accordingly.
+    """
     first, last = max(low, cuts[0] - _MARGIN), min(high, cuts[-1] + _MARGIN)
     inner = {at for at in (*instants, *cuts) if first <= at <= last}
-    return sorted(inner | {at for at in (low, high) if cuts[0] <= at <= cuts[-1]})
+    found = sorted(inner | {at for at in (low, high) if cuts[0] <= at <= cuts[-1]})
+    return [*found, found[-1] + 1] if found else []
 
 
 async def between(

@@ -304,6 +304,22 @@ async def test_a_cut_or_a_reading_inside_a_profile_interval_divides_it_and_loses
     assert [(a.amount, a.quality.label) for a in found] == [(D("1.000001"), "estimated"), (D("0.999999"), "estimated")]
 
 
+async def test_a_cut_is_worth_the_same_whatever_else_is_asked_when_a_reading_cuts_a_profile_interval(
+    database: Database,
+) -> None:
+    """The display cuts off less than a watt hour, which is divided when a reading stands inside an interval."""
+    await install(database, "m1", [spec()])
+    half = timedelta(minutes=30)
+    energies = ("0.3", "0.3", "0.9", "0.4", "0.4", "0.4")
+    profile = [IntervalReading("m1", "1.8.0", START + n * half, half, D(energy)) for n, energy in enumerate(energies)]
+    readings = [reading(0, 100), reading(7 / 6, "100.901"), reading(3, "102.7")]
+    await give(database, *readings, intervals=profile)
+    [early], [late], [whole] = [await amounts(database, hours(*cuts)) for cuts in ((0, 0.5), (0.5, 2), (0, 2))]
+    assert early.amount is not None
+    assert late.amount is not None
+    assert early.amount + late.amount == whole.amount
+
+
 async def test_an_impossible_profile_interval_is_no_energy(database: Database) -> None:
     await install(database, "m1", [spec()])
     await give(database, intervals=profile("0.5", "9000", "1.25", "0.75"))
