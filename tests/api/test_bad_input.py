@@ -96,6 +96,16 @@ async def test_bodies_are_bounded_whatever_they_are(house: House) -> None:
     assert (deep.status_code, deep.json()["code"]) == (400, "malformed_json")
 
 
+async def test_no_depth_of_a_body_is_a_fault_of_ours(house: House) -> None:
+    """What can be read, but is too deep to be said back."""
+    for depth in (51, 700, 900, 920, 940, 950, 960, 970, 980, 5_000):
+        inner = b"[" * depth + b"]" * depth
+        answer = await house.post("/points/flat-1/readings", "boris", b'{"confirm": ' + inner + b"}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json"), depth
+    shallow = await house.post("/points/flat-1/readings", "boris", b'{"confirm": [' + b"[]," * 60 + b"[]]}")
+    assert (shallow.status_code, shallow.json()["code"]) == (422, "invalid_request")
+
+
 async def test_a_head_that_does_not_end_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "HEAD", 0.3)
     host, port = house.url.removeprefix("http://").split(":")
