@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from storage import cabinet_events
 from storage.cabinet_events import CabinetEvent
 from storage.database import Database
 from storage.request_states import expire
+
+log = logging.getLogger(__name__)
 
 _ROOM = 200
 """Events that may wait for one listener."""
@@ -74,7 +77,7 @@ class EventHub:
         listener = Listener()
         self._listeners[listener] = caller
         try:
-            if self._following is None:
+            if self._following is None or self._following.done():
                 self._following = asyncio.create_task(self._follow(), name="cabinet events")
             await self._until_ready()
             yield listener
@@ -84,7 +87,7 @@ class EventHub:
                 await self._stop()
 
     def close(self) -> None:
-        """Let every stream end: the service stops, and their clients find it again where it is started next."""
+        """Let every stream end: their clients ask again, here or where the service is started next."""
         for listener in self._listeners:
             listener.end()
 
@@ -93,8 +96,8 @@ class EventHub:
         try:
             async with asyncio.timeout(self._every):
                 await self._ready.wait()
-        except TimeoutError:
-            raise StoreUnavailable("the notices of the database cannot be followed") from None
+        except TimeoutError as e:
+            raise StoreUnavailable("the notices of the database cannot be followed") from e
 
     async def _stop(self) -> None:
         task, self._following = self._following, None
@@ -104,6 +107,14 @@ class EventHub:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self) -> None:
+        try:
+            await self._tell()
+        except Exception:  # nobody waits for this task: streams that will hear nothing more must end, and it be known
+            log.exception("the events cannot be followed; streams end, and the next one begins anew")
+            self._ready.clear()
+            self.close()
+
+    async def _tell(self) -> None:
         last: int | None = None
         async with contextlib.aclosing(cabinet_events.told(self._database, every=self._every)) as notices:
             async for number in notices:

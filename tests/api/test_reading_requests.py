@@ -20,6 +20,7 @@ from api.context import ApiSettings
 from api.request_schemas import RequestOut, RequestsPage
 from ingest.intake import Intake
 from ingest.model import Reading
+from storage import cabinet_events
 from storage.database import Database
 from storage.readings import PostgresStore
 from storage.request_states import finish, take
@@ -233,6 +234,25 @@ async def test_a_stream_ends_with_its_token(house: House) -> None:
             await conn.execute("UPDATE reading_request SET asked_by = 'consumer:boris'")
             await conn.execute("UPDATE reading_request SET state = 'polling'")
         assert [event async for event in events] == []
+
+
+async def test_a_fault_of_ours_ends_the_streams_and_the_next_one_hears_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with following(house, "/cabinet/events/stream") as events:
+        await anext(events)
+        with monkeypatch.context() as broken:
+            broken.setattr(cabinet_events, "after", fail)
+            await ask(house)
+            assert [event async for event in events] == [], "it ends, instead of being silent"
+    assert "events cannot be followed" in caplog.text
+    async with following(house, "/cabinet/events/stream") as events:
+        await anext(events)
+        await poll(house)
+        assert (await anext(events))["data"]["state"] == "polling"
 
 
 async def test_a_request_nobody_takes_ends_for_who_follows_it(house: House) -> None:
