@@ -37,9 +37,10 @@ def write_toml(fleet: Fleet, models: Models, *, secrets: bool = False) -> str:
 
 
 def _without_secrets(fleet: Fleet) -> Fleet:
+    """Most meters have no options: they stay what they are."""
     lines = {name: replace(line, options=masked(line.options)) for name, line in fleet.lines.items()}
     meters = {
-        serial: replace(one, meter=replace(one.meter, options=masked(one.meter.options)))
+        serial: replace(one, meter=replace(one.meter, options=masked(one.meter.options))) if one.meter.options else one
         for serial, one in fleet.meters.items()
     }
     return replace(fleet, lines=lines, meters=meters)

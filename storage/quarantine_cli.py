@@ -27,6 +27,7 @@ _Reason = Annotated[str | None, typer.Option(help="Only of this reason, like unk
 _Meter = Annotated[str | None, typer.Option(help="Only of the meter with this serial number.")]
 _Origin = Annotated[str | None, typer.Option(help="Only from where this begins, like mqtt:amr/v1/gw-7/")]
 
+_TOGETHER = 10_000
 _SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -134,12 +135,12 @@ def drop_pieces(
     async def work() -> None:
         count = 0
         async with opened(context.obj) as database:
-            while True:
+            more = True
+            while more:  # what comes meanwhile is not waited for: fewer than asked for were all there was
                 async with database.connection() as conn:
-                    gone = await stored.drop(conn, which, author)
-                if not gone:
-                    break
+                    gone = await stored.drop(conn, which, author, most=_TOGETHER)
                 count += len(gone)
+                more = len(gone) == _TOGETHER
         say(f"dropped {count}")
         if ids and count < len(set(ids)):
             say(f"{len(set(ids)) - count} of the numbers were not there")

@@ -15,6 +15,7 @@ from ingest.errors import Misconfigured, NotFound
 from ingest.intake import Intake
 from ingest.model import Line, Meter
 from storage import cli_strangers
+from storage import quarantine as stored
 from storage.database import DatabaseSettings, open_database
 from storage.fleet_model import Models
 from storage.held import Parse
@@ -113,6 +114,16 @@ def test_unknown_and_foreign_meters_and_adoption(amr: Amr) -> None:
     assert "m1 stands at p-2 since 2026-01-31T21:00:00+00:00, delivered by gateway gw-1" in said
     assert "left the quarantine 1; readings stored 1" in said
     assert "nobody" in amr("unknown")
+
+
+def test_dropping_ends_though_pieces_keep_coming(amr: Amr, monkeypatch: pytest.MonkeyPatch) -> None:
+    coming = iter([[1], [2]])
+
+    async def drop(*asked: object, **more: object) -> list[int]:
+        return next(coming)
+
+    monkeypatch.setattr(stored, "drop", drop)
+    assert "dropped 1" in amr("quarantine", "drop", "--all")
 
 
 def test_replay_and_drop(amr: Amr) -> None:
