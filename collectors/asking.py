@@ -16,6 +16,7 @@ from collectors.link import Answer, Door, Quick, Spare
 from collectors.poll import delivery_of, quick_delivery, sound_delivery
 from collectors.turns import Turn, Turns
 from ingest.delivery import Delivery
+from ingest.errors import AmrError
 from ingest.tally import Use
 
 
@@ -113,18 +114,18 @@ class Asking:
         turn = self.asked
         turn.answers.answered(seconds)
         self._use.seconds += seconds
-        self._recovered(turn)
+        self._recovered(turn, answer.problem if isinstance(answer, Answer) else None)
         self._turns.put(turn)
         make: Callable[..., Delivery] = quick_delivery if isinstance(answer, Quick) else delivery_of
         delivery = make(turn.origin, turn.meter, turn.asked, answer)
         if not self._door.offer(delivery):
             self.kept_back = delivery
 
-    def _recovered(self, turn: Turn) -> None:
-        """The first that answers in a sweep, or since it failed: whatever lasted is over."""
+    def _recovered(self, turn: Turn, problem: AmrError | None = None) -> None:
+        """The first that answers in a sweep, or since it failed: whatever lasted is over, unless `problem` remains."""
         self.answered = True
         if turn.failing:
             turn.health.good()
             turn.failing = False
-        if self._outages.any:
-            self._outages.answered(turn.serial)
+        if self._outages.any or problem is not None:
+            self._outages.answered(turn.serial, problem)

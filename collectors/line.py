@@ -231,17 +231,17 @@ class Owner:
         except AmrError as error:
             await self._failed(turn, now, error)
             return error
-        self._answered(turn)
+        self._answered(turn, answer.problem)
         stored = await self._deliver(delivery_of(turn.origin, meter, now, answer))
         return answer.problem or stored
 
-    def _answered(self, turn: Turn) -> None:
+    def _answered(self, turn: Turn, problem: AmrError | None) -> None:
         turn.answers.answered(self._lasted())
         self._connection.answered()
         turn.health.good()
         turn.failing = False
         self._turns.put(turn)
-        self._outages.answered(turn.serial)
+        self._outages.answered(turn.serial, problem)
 
     def _lasted(self) -> float:
         """Seconds of the line that the poll took."""

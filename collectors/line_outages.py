@@ -32,8 +32,11 @@ class LineOutages:
         self.any = True
         self._all.told("line %s: nobody answered %d turns; the link is opened anew", self._line, turns)
 
-    def failed(self, serial: str, error: AmrError) -> None:
-        """A poll failed. A broken link says nothing of the meter; any other failure came over a link that works."""
+    def failed(self, serial: str, error: AmrError, why: str = "") -> None:
+        """A poll failed. A broken link says nothing of the meter; any other failure came over a link that works.
+
+        Another `why` than before is told anew.
+        """
         if isinstance(error, LineDown):
             self._log.debug("meter %s was not asked: %s", serial, error, extra={"line": self._line, "meter": serial})
             return
@@ -42,14 +45,18 @@ class LineOutages:
         outage = self._meters.get(serial)
         if outage is None:
             outage = self._meters[serial] = Outage(self._log, {"line": self._line, "meter": serial})
-        outage.told("meter %s on line %s: %s. What to try: %s", serial, self._line, error, _try(error))
+        said = str(error) if str(error).endswith("?") else f"{error}."
+        outage.told("meter %s on line %s: %s What to try: %s", serial, self._line, said, _try(error), why=why)
 
-    def answered(self, serial: str) -> None:
-        """A meter was read."""
+    def answered(self, serial: str, problem: AmrError | None = None) -> None:
+        """A meter was read; `problem` is what is wrong with it although it answered, such as another serial number."""
         if self._link:
             self._link.over("line %s is up again", self._line)
         if self._all:
             self._all.over("line %s: meters answer again", self._line)
+        if problem is not None:
+            self.failed(serial, problem, problem.code)
+            return
         if self._meters and (outage := self._meters.pop(serial, None)) is not None:
             outage.over("meter %s on line %s answers again", serial, self._line)
         self.any = bool(self._meters)

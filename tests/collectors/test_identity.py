@@ -135,7 +135,9 @@ async def test_a_refused_register_is_asked_for_again_after_a_while(monkeypatch: 
 
 
 @pytest.mark.parametrize("kind", ["modbus-tcp", "rtu-over-tcp"])
-async def test_who_was_silent_is_asked_who_it_is_before_its_values_count(kind: str) -> None:
+async def test_who_was_silent_is_asked_who_it_is_before_its_values_count(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     door, unit = Remembering(), exchanged_at(timedelta(hours=1))
     async with ModbusServer({5: unit}, kind=kind) as server:
         line = line_to(server, check_serial=True, timeout=0.5, late=0.0)
@@ -150,3 +152,7 @@ async def test_who_was_silent_is_asked_who_it_is_before_its_values_count(kind: s
             unit.mend()
             await door.until(lambda door: door.contacts("11000001")[-1].failure == "swapped_meter")
     assert len(door.polls("11000001")) == before
+    silent, swapped = (one.getMessage() for one in caplog.records if "meter 11000001" in one.getMessage())
+    assert "unit 5 did not answer" in silent
+    assert "says it is 11000099, not 11000001" in swapped
+    assert "What to try: another meter stands there: record the exchange" in swapped
