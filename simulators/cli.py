@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from simulators.table import StreetFileError, duration
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _console = Console()
+_Built = TypeVar("_Built")
 
 
 @app.command()
@@ -37,19 +38,35 @@ def simulate(
 ) -> None:
     """Run a street of simulated meters until Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    try:
-        if mqtt_url:
-            broker_address(mqtt_url)
-        described = Street.read(street) if street else Street.shipped()
-        clock = Clock(datetime.fromisoformat(start) if start else None, speed)
-        pause = duration(every)
-        duration(period)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    if mqtt_url:
+        _checked("--mqtt-url", lambda: broker_address(mqtt_url))
+    described = _checked("STREET", lambda: Street.read(street) if street else Street.shipped())
+    began = _checked("--start", lambda: _instant(start)) if start else None
+    clock = _checked("--speed", lambda: Clock(began, speed))
+    pause = _checked("--every", lambda: duration(every))
+    _checked("--period", lambda: duration(period))
     try:
         _fastest_run(_run(described, clock, mqtt_url or None, pause, None if fleet is None else (fleet, period)))
     except StreetFileError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _checked(option: str, build: Callable[[], _Built]) -> _Built:
+    """What `build` makes; its complaint gets the option's name."""
+    try:
+        return build()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; write it like 2026-11-20T00:00:00+04:00") from None
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; add its offset, such as +04:00")
+    return at
 
 
 def _fastest_run(main: Coroutine[Any, Any, None]) -> None:

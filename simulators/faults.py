@@ -37,9 +37,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind in (Kind.SLOW, Kind.LATE) and not 0 < self.seconds <= 3600:
-            raise ValueError(f"fault {self.kind}: seconds {self.seconds} must be above 0 and at most 3600")
+            raise ValueError(f"{self.kind} takes seconds above 0 and at most 3600, not {self.seconds:g}")
         if self.every < 1:
-            raise ValueError(f"fault {self.kind}: every {self.every} must be 1 or more")
+            raise ValueError(f"{self.kind}: every {self.every} must be 1 or more")
 
     def holds(self, at: datetime) -> bool:
         """Whether the scenario has this fault at `at`."""

@@ -63,9 +63,10 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path) -> None:
         ([str(tmp_path / "no.toml")], "cannot be read"),
         (["--mqtt-url", "tcp://x"], "tcp://x"),
         (["--start", "2026-11-20T00:00:00"], "no time zone"),
-        (["--speed", "-1"], "factor -1"),
-        (["--every", "soon"], "no duration"),
-        (["--period", "soon"], "no duration"),
+        (["--start", "yesterday"], "for --start: 'yesterday' is no time; write it like 2026-11-20T00:00:00+04:00"),
+        (["--speed", "-1"], "for --speed: factor -1"),
+        (["--every", "soon"], "for --every: 'soon' is no duration"),
+        (["--period", "soon"], "for --period: 'soon' is no duration"),
     ]:
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 2

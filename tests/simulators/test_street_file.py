@@ -107,7 +107,7 @@ fault = [{ kind = "late", seconds = 1.5, every = 3, begin = "+10m" }]
         (LINE + METER + 'event = [{kind = "restart", at = 2026-01-01T00:00:00}]', "event 1: at is .*with offset"),
         (LINE + METER + 'event = [{kind = "stall", begin = "+2h", end = "+1h"}]', "end .* must be after begin"),
         (LINE + METER + 'event = [{kind = "restart", at = "+1h", by = 1}]', "event 1: unknown key 'by'"),
-        (LINE + METER + 'fault = [{kind = "late"}]', "fault 1: fault: fault late: seconds 0.0 must be above 0"),
+        (LINE + METER + 'fault = [{kind = "late"}]', "fault 1: fault: late takes seconds above 0 and at most 3600"),
         (LINE + METER + 'fault = "dead"', r"meter 1: fault is 'dead'.*\[\[fault\]\]"),
         ('[[meter]]\nserial="1"\ngateway="g"\nfault=[{kind="dead"}]', "meter 1: faults of the wire need a line"),
         ('[[meter]]\nserial="1"\ngateway="g"\nphases=2', "phases 2 must be 1 or 3"),
