@@ -23,7 +23,7 @@ _POINT = {
     "category": "household",
     "official_code": "0034-12",
 }
-_BILLING = {"month": "2026-03", "in_window": True, "first_day": 15, "last_day": 25, "text": "counted to 2026-03"}
+_BILLING = {"month": "2026-03", "in_window": True, "first_day": 15, "last_day": 25, "text": "counted to March 2026"}
 _PERIOD = {"since": "2024-01-01T00:00:00+04:00", "until": None}
 _READING: dict[str, Any] = {
     "meter": "SDM630-0001",

@@ -106,7 +106,7 @@ class BillingOut(Output):
     in_window: bool
     first_day: int
     last_day: int
-    text: str = Field(examples=["counted to 2026-03"])
+    text: str = Field(examples=["counted to March 2026"])
 
 
 class PointCard(Output):

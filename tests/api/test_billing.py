@@ -50,7 +50,7 @@ async def test_a_late_reading_is_kept_and_counted_to_the_next_month(client: http
         "in_window": False,
         "first_day": 15,
         "last_day": 25,
-        "text": "entered outside days 15–25: kept, and counted to 2023-02",
+        "text": "entered outside days 15–25: kept, and counted to February 2023",
     }
     stored = await client.get("/api/v1/points/flat-2/readings", headers=bearer("vera"))
     assert [item["value"] for item in stored.json()["items"]] == ["100"]
@@ -59,7 +59,7 @@ async def test_a_late_reading_is_kept_and_counted_to_the_next_month(client: http
 async def test_categories_have_windows_of_their_own(client: httpx.AsyncClient) -> None:
     headers = {**bearer("olga"), "Accept-Language": "ru"}
     answer = await client.post("/api/v1/points/flat-3/readings", json=BODY, headers=headers)
-    assert answer.json()["billing"]["text"] == "будет учтено за 2023-01"
+    assert answer.json()["billing"]["text"] == "будет учтено за январь 2023 г."
     assert answer.json()["billing"]["in_window"] is True
 
 
