@@ -74,7 +74,7 @@ class Sweep(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._shortest = inf
-        """Seconds: the least patience of those asked so far, after which the timer rings at the latest."""
+        """Seconds: the least patience of those asked since the timer was set, which rings after them at the latest."""
         self._overheard = False
         self._resting: asyncio.TimerHandle | None = None
         self._sleeping = False
@@ -201,13 +201,16 @@ class Sweep(asyncio.Protocol):
         self._timer = self._loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
-        """One timer serves all questions, and rings no later than the first of them could be overdue."""
-        self._timer = None
-        left = self.began + self._plan.patience - monotonic() if self._length else inf
+        """One timer serves many questions, and rings no later than the first of them could be overdue."""
+        self._timer, shortest, self._shortest = None, self._shortest, inf
+        if not self._length:
+            return
+        left = self.began + self._plan.patience - monotonic()
         if left <= 0:
             self._leave_to_wire()
-            left = inf
-        self._ring_in(min(left, self._shortest))
+        else:
+            self._shortest = shortest
+            self._ring_in(min(left, shortest))
 
     def _heard_otherwise(self, data: bytes) -> None:
         self._leave_to_wire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Iterator
 from decimal import Decimal
@@ -142,6 +143,20 @@ async def test_a_short_patience_among_long_ones_is_kept() -> None:
     async with scripted(script) as server, running(owner_of(server, door, *meters)):
         await door.until(lambda door: bool(door.contacts("m2")) and bool(door.polls("m3")))
     assert door.contacts("m2")[0].failure == "timeout"
+
+
+async def test_patience_is_kept_after_a_rest_longer_than_it() -> None:
+    door = Remembering()
+    silent = once(lambda _: [])
+    async with (
+        scripted(silent) as server,
+        running(owner_of(server, door, meter(1, "hasty"), meter(2, "hasty"))) as owner,
+    ):
+        await door.until(lambda door: len(door.deliveries) == 2)
+        await asyncio.sleep(0.5)  # whatever was to ring while nobody was asked has rung
+        owner.update([meter(unit, "hasty") for unit in range(1, 4)])
+        await door.until(lambda door: bool(door.contacts("m3")))
+    assert door.contacts("m3")[0].failure == "timeout"
 
 
 @pytest.mark.parametrize("unavailable", [float("nan"), float("inf")])
