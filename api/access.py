@@ -57,9 +57,9 @@ class _Gate(HTTPBearer):
 
 def _refuse_unexpected(request: Request) -> None:
     """Raise the 422 naming the parameters of an operation that has none; the others' own models refuse strange ones."""
-    route = request.scope["route"]
-    if isinstance(route, APIRoute) and not route.dependant.query_params:
-        raise invalid(*(Fault(name, value, "unknown_field") for name, value in request.query_params.multi_items()))
+    route, given = request.scope["route"], request.query_params.multi_items()
+    if given and isinstance(route, APIRoute) and not route.dependant.query_params:
+        raise invalid(*(Fault(name, value, "unknown_field") for name, value in given))
 
 
 Asking = Annotated[Caller, Security(_Gate(READ))]
