@@ -18,6 +18,7 @@ from collectors.link import Answer, LineDown
 from collectors.serial_kit import PERIOD, Seen, Tell, WatchedBus, read_once, scan_iec, scan_mercury
 from collectors.serial_link import SerialLink
 from collectors.serial_model import SerialModel
+from collectors.watch import open_again
 from ingest.channel import unit_of
 from ingest.errors import AmrError, Misconfigured
 from ingest.model import Line, Polled
@@ -154,7 +155,7 @@ def _tell(where: str, seen: Seen) -> None:
 
 
 async def watch_serial(line: Line, meters: Sequence[Polled], catalog: Catalog, every: float, say: Tell) -> None:
-    """Poll the meters one after the other and show every frame, until cancelled. LineDown passes."""
+    """Poll the meters one after the other and show every frame, until cancelled. LineDown as in `ask_in_turn`."""
     link = SerialLink(_unchecked(line), catalog, bus=WatchedBus(line, say))
     try:
         await link.open()
@@ -163,7 +164,8 @@ async def watch_serial(line: Line, meters: Sequence[Polled], catalog: Catalog, e
                 try:
                     answer = await link.read(meter)
                 except LineDown:
-                    raise
+                    await open_again(link, say)
+                    continue
                 except AmrError as error:
                     say(f"× {meter.serial}: {error}")
                     continue

@@ -9,7 +9,7 @@ from datetime import timedelta
 from collectors.catalog import Catalog
 from collectors.crc import crc16
 from collectors.line_settings import LineKind, LineSettings, settings_of, unit_of_meter
-from collectors.link import LineDown, not_reached
+from collectors.link import LineDown, Link, not_reached
 from collectors.masking import shown
 from collectors.meter_model import Model
 from collectors.modbus import ModbusLink
@@ -21,6 +21,8 @@ from ingest.model import Line, Polled
 
 _PAUSE = 0.05
 """So much silence ends whatever was under way."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 Tell = Callable[[str], None]
 
@@ -76,7 +78,7 @@ class Eavesdropper:
 
 
 async def ask_in_turn(line: Line, meters: Sequence[Polled], catalog: Catalog, every: float, tell: Tell) -> None:
-    """Poll the meters one after the other, again and again, until cancelled. LineDown passes."""
+    """Poll the meters in turn, again and again, until cancelled. LineDown when the line cannot be opened at all."""
     kind = settings_of(line).kind
     models = {unit_of_meter(one.serial, one.address, kind): catalog.model(one.model) for one in meters}
     link = WatchedLink(line, catalog, Words(models), tell)
@@ -87,12 +89,27 @@ async def ask_in_turn(line: Line, meters: Sequence[Polled], catalog: Catalog, ev
                 try:
                     await link.read(meter)
                 except LineDown:
-                    raise
+                    await open_again(link, tell)
                 except AmrError:
                     continue  # told already
             await asyncio.sleep(every)
     finally:
         await link.close()
+
+
+async def open_again(link: Link, tell: Tell) -> None:
+    """After a line was lost: try until it is there again, ever more seldom, and tell of it."""
+    pause = _FIRST_PAUSE
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            await link.open()
+        except LineDown as error:
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            tell(f"× {error}; next try in {pause:g} s")
+            continue
+        tell("= the line is open again")
+        return
 
 
 async def listen(line: Line, meters: Sequence[Polled], catalog: Catalog, tell: Tell) -> None:

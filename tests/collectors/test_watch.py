@@ -59,6 +59,27 @@ async def test_a_silent_meter_is_told_and_the_next_is_asked() -> None:
     assert any(one.startswith("× unit 5 did not answer") for one in told)
 
 
+async def test_a_converter_that_comes_back_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.watch._FIRST_PAUSE", 0.05)
+    told: list[str] = []
+    server = ModbusServer({5: simulated("eastron-sdm120")})
+    await server.start()
+    watched = line_to(server, timeout=PATIENCE)
+    task = asyncio.create_task(ask_in_turn(watched, polled_of(["5=eastron-sdm120"]), CATALOG, 0.05, told.append))
+    try:
+        await eventually(lambda: any("1.8.0" in one for one in told))
+        await server.stop()
+        await eventually(lambda: any("Connection refused; next try in" in one for one in told))
+        await server.start()
+        await eventually(lambda: "= the line is open again" in told)
+        again = told.index("= the line is open again")
+        await eventually(lambda: any("1.8.0" in one for one in told[again:]))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await server.stop()
+
+
 async def test_what_others_say_is_heard_on_a_serial_line() -> None:
     told: list[str] = []
     ours, theirs = os.openpty()
