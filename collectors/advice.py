@@ -39,7 +39,11 @@ def _for_silence(settings: LineSettings | None) -> str:
 
 
 def _for_a_lost_line(said: str, settings: LineSettings | None) -> str | None:
-    if settings is None or settings.kind.is_serial:
+    if settings is None:
+        return "its collector cannot open it: `amr status` says what is at fault, since when, and what to do"
+    if "fall silent" in said:
+        return "somebody else asks on this wire: look for a second master with `amr line watch --listen`"
+    if settings.kind.is_serial:
         return None
     if "is it RTU over TCP" in said:
         return "write --kind rtu-over-tcp"

@@ -67,12 +67,18 @@ async def test_a_port_where_nobody_listens_is_told_from_a_machine_that_is_away()
         (Malformed("noise"), "two meters with one address"),
         (Refused("no"), "`amr meter scan`"),
         (Unreachable("line l: left"), None),
-        (LineDown("gone"), None),
+        (LineDown("line l is down"), "`amr status` says what is at fault"),
     ],
 )
 def test_of_a_line_somebody_else_speaks_on_only_the_error_is_known(error: Exception, told: str | None) -> None:
     tip = advice(error)  # type: ignore[arg-type]
     assert (tip is None) if told is None else (tip is not None and told in tip)
+
+
+def test_a_wire_that_somebody_else_asks_on_is_listened_to() -> None:
+    settings = settings_of(Line("l", "modbus-rtu", "/dev/ttyUSB0"))
+    assert "`amr line watch --listen`" in (advice(LineDown("line l does not fall silent for 0.05 s"), settings) or "")
+    assert advice(LineDown("cannot connect to /dev/ttyUSB0: there is no such serial port; …"), settings) is None
 
 
 async def test_the_kind_is_known_by_the_address() -> None:
