@@ -324,18 +324,6 @@ class PolledLine:
     meters: tuple[Polled, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A reading after judgement: its register's database number, its value in millionths and what the judge said."""
-
-    register_id: int
-    taken_at: datetime
-    source: Source
-    micro: int
-    quality: Quality = Quality.GOOD
-    reasons: Reason = NO_REASON
-
-
 def worst(qualities: Iterable[Quality]) -> Quality:
     """The worst of several qualities; MISSING of none, because absence is never good."""
     return max(qualities, default=Quality.MISSING)
