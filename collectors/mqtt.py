@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 _CHUNK = 256 << 10
 _TICK = 1.0
 
+MOST_UNCONFIRMED = 20_000
+"""Messages of ours without their PUBACK, after which a broker that still answers is taken for a broken one."""
+
 Received = Callable[["Connection", list[Publish]], None]
 
 
@@ -101,6 +104,12 @@ class Connection:
         """Send one message with QoS 1; the future is done at the broker's PUBACK, cancelled when that never comes."""
         confirmed: asyncio.Future[None] = self._loop.create_future()
         if self.lost.done():
+            confirmed.cancel()
+        elif len(self._unconfirmed) >= MOST_UNCONFIRMED:
+            broken = Unreachable(
+                f"{self.broker}: it confirms nothing, {MOST_UNCONFIRMED} of our messages wait for that"
+            )
+            self._loop.call_soon(self.abort, broken)
             confirmed.cancel()
         else:
             try:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from collectors import mqtt
 from collectors.broker import Broker
 from collectors.forward import Forwarder, Pace
 from collectors.frames import Publish
@@ -225,6 +226,17 @@ async def test_certificates_being_replaced_end_no_process(certificates: Certific
             assert not forwarding.done()
             own.write_bytes(certificates.client.read_bytes())
             await until(lambda: subscriber.connected.is_set() and forwarder.connected.is_set(), 60)
+
+
+async def test_a_broker_that_confirms_nothing_is_left_before_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "MOST_UNCONFIRMED", 3)
+    async with scripted(5, b"\x90\x04\x00\x01\x00\x01") as (port, _):
+        connection = Connection(Broker("127.0.0.1", port), FILTERS, lambda _, messages: None)
+        await connection.open()
+        waiting = [connection.publish("x", b"") for _ in range(4)]
+        with pytest.raises(Unreachable, match="it confirms nothing, 3 of our messages wait"):
+            raise await asyncio.wait_for(connection.lost, 10)
+        assert all(one.cancelled() for one in waiting)
 
 
 async def test_a_name_too_long_to_be_published_to_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
