@@ -55,7 +55,7 @@ class Eavesdropper:
         self._kind = kind
         self._words = Words(models)
         self._tell = tell
-        self._modbus_only = kind in (LineKind.TCP, LineKind.RTU, LineKind.RTU_OVER_TCP)
+        self._modbus_only = kind in (LineKind.TCP, LineKind.RTU, LineKind.RTU_OVER_TCP, LineKind.ASCII)
         self._units = frozenset(models)
 
     def hear(self, sign: str, data: bytes) -> None:
@@ -73,8 +73,19 @@ class Eavesdropper:
         """Unit and PDU of a frame, None when it is none."""
         if self._kind is LineKind.TCP:
             return (frame[6], frame[7:]) if len(frame) >= 8 else (None, b"")
+        if self._kind is LineKind.ASCII:
+            body = _ascii_body(frame)
+            return (body[0], body[1:-1]) if len(body) >= 3 and sum(body) & 0xFF == 0 else (None, b"")
         whole = len(frame) >= 4 and crc16(frame[:-2]) == frame[-2:]
         return (frame[0], frame[1:-2]) if whole else (None, b"")
+
+
+def _ascii_body(frame: bytes) -> bytes:
+    """The bytes that an ASCII frame spells, its LRC last; nothing when it is none."""
+    try:
+        return bytes.fromhex(frame[frame.rfind(b":") + 1 :].decode("ascii"))
+    except (UnicodeDecodeError, ValueError):
+        return b""
 
 
 async def ask_in_turn(line: Line, meters: Sequence[Polled], catalog: Catalog, every: float, tell: Tell) -> None:

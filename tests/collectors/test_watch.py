@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from collectors.catalog import load_catalog
 from collectors.cli import line as verbs
+from collectors.line_settings import LineKind
 from collectors.link import LineDown
-from collectors.watch import ask_in_turn, listen, polled_of
+from collectors.watch import Eavesdropper, ask_in_turn, listen, polled_of
 from ingest.errors import Misconfigured
 from ingest.model import Line
+from simulators.ascii_framing import ascii_frame
 from simulators.modbus import ModbusServer
 from tests.collectors.modbus_rig import AT, PATIENCE, eventually, line_to, scripted, simulated
 from tests.collectors.test_overhear import ANSWER, ASKED
@@ -135,3 +137,15 @@ async def test_the_verb_shows_the_time_and_ends_in_time() -> None:
         result = await asyncio.to_thread(CliRunner().invoke, verbs, ["watch", *where])
     assert result.exit_code == 0
     assert "→ unit 5 is asked for" in result.stdout
+
+
+def test_what_the_collector_says_in_ascii_is_decoded() -> None:
+    told: list[str] = []
+    ear = Eavesdropper(LineKind.ASCII, {5: CATALOG["eastron-sdm120"]}, told.append)
+    ear.hear("→", ascii_frame(5, bytes.fromhex("04 0046 0002")))
+    ear.hear("←", ascii_frame(5, bytes.fromhex("04 04 42480000")))
+    ear.hear("←", b":0504noise\r\n")
+    ear.hear("←", ascii_frame(5, bytes.fromhex("04 04 42480000")).replace(b"4248", b"4249"))
+    assert told[0].startswith("→ unit 5 is asked for 2 from 0x0046 on, function 4   [3a 30 35")
+    assert told[1].startswith("← unit 5 says 14.7.0 = 50 Hz   [3a")
+    assert [one[:4] for one in told[2:]] == ["← [3", "← [3"]
