@@ -77,11 +77,11 @@ class _Batch:
             await self._judge(range(len(self.readings)))
         else:
             found = await tracks.sort(self.work, self.deliveries, self.received_at, ahead)
-            await self._judge(found.others, found)
+            await self._judge(found.others, found, tracks.fleet)
             tracks.forget(self.readings[place] for place in found.others)
         await self._write_the_rest()
 
-    async def _judge(self, places: Sequence[int], found: Found = NOTHING_FOUND) -> None:
+    async def _judge(self, places: Sequence[int], found: Found = NOTHING_FOUND, fleet: int = 0) -> None:
         """Append what simply follows; the rest the thorough way: neighbours, people beside machines, totals and zones.
 
         All that is to be moved is held before the first of it is, so that two writers never wait for each other.
@@ -90,7 +90,7 @@ class _Batch:
         registers = sorted({register_id for register_id, _ in self.series})
         people = await self.work.lock(registers, [end[0] for end in found.ends]) if registers else ()
         if found.rows:
-            await self.work.append(found.rows, found.ends, self.received_at)
+            await self.work.append(found.rows, found.ends, fleet, self.received_at)
         if not registers:
             return
         changes = await self._settle_machines()

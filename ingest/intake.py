@@ -32,6 +32,8 @@ from ingest.written_out import kept_of
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+HEAD_START = 0.005
+"""Seconds in which a batch is sent, so that the server is at work on it while the next one is sorted."""
 
 
 def utc_now() -> datetime:
@@ -180,7 +182,7 @@ class Intake:
             while True:
                 taken = await (following or self._take())
                 # Behind a batch whose series have to be looked up nothing can be sorted before it is written.
-                following = asyncio.create_task(self._take()) if taken.ahead is not None else None
+                following = asyncio.create_task(self._take(HEAD_START)) if taken.ahead is not None else None
                 self._number += 1
                 await self._store_stubbornly(taken.batch, taken.ahead)
                 await self._let_go(taken.batch)
@@ -192,8 +194,10 @@ class Intake:
                     waiting.done.cancel()
             await self._let_go(given_up)
 
-    async def _take(self) -> _Taken:
-        """The next batch, sorted if all of its series are remembered."""
+    async def _take(self, head_start: float = 0) -> _Taken:
+        """The next batch, sorted if all of its series are remembered; the one before gets to the server first."""
+        if head_start:
+            await asyncio.sleep(head_start)
         batch = await self._next_batch()
         deliveries = [waiting.delivery for waiting in batch]
         try:
@@ -266,24 +270,27 @@ class Intake:
     async def _store_once(
         self, deliveries: Sequence[Delivery], ahead: Ahead | None = None, *, doubtful: bool = True
     ) -> list[Outcome]:
-        """One transaction, by what is remembered of the series; a second and thorough one if that was out of date.
+        """One transaction, by what is remembered of the series; another one if that was out of date.
 
-        The memory serves one transaction at a time: what another has in hand may yet be given up.
+        What was looked up anew and is out of date again is judged thoroughly. The memory serves one transaction at a
+        time: what another has in hand may yet be given up.
         """
-        if not self._remembering:
-            self._remembering = True
-            try:
-                return await self._transaction(deliveries, self._tracks, ahead, doubtful=doubtful)
-            except Stale:
+        if self._remembering:
+            if ahead is not None:
                 self._tracks.distrust(deliveries)
-                log.debug("another writer moved a series; the batch is judged thoroughly")
-            except BaseException:
+            return await self._transaction(deliveries, None, None, doubtful=doubtful)
+        self._remembering = True
+        try:
+            for sorted_before in (ahead, None):
+                with contextlib.suppress(Stale):
+                    return await self._transaction(deliveries, self._tracks, sorted_before, doubtful=doubtful)
                 self._tracks.distrust(deliveries)
-                raise
-            finally:
-                self._remembering = False
-        elif ahead is not None:
+                log.debug("another writer moved a series or changed the fleet; the batch is looked at again")
+        except BaseException:
             self._tracks.distrust(deliveries)
+            raise
+        finally:
+            self._remembering = False
         return await self._transaction(deliveries, None, None, doubtful=doubtful)
 
     async def _transaction(

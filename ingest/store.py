@@ -58,7 +58,7 @@ class End(NamedTuple):
 
 
 class Stale(Exception):
-    """Another writer moved a series since its end was read: leave the transaction and judge thoroughly."""
+    """A series or the fleet changed since it was looked at: leave the transaction and look again."""
 
 
 class Change(NamedTuple):
@@ -84,10 +84,13 @@ class BatchWork(Protocol):
     async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
         """The ends of machine-given series; series without readings are absent."""
 
-    async def append(self, rows: Sequence[Appended], ends: Sequence[MovedEnd], received_at: datetime) -> None:
+    async def append(
+        self, rows: Sequence[Appended], ends: Sequence[MovedEnd], fleet: int, received_at: datetime
+    ) -> None:
         """Insert rows known to follow their series, whose new ends are given with the versions they were read at.
 
-        Raises Stale when one of them was moved by another writer, or one of the rows is there already.
+        Raises Stale when one of them was moved by another writer, one of the rows is there already, or the fleet's
+        version is not the one they were sorted by.
         """
 
     async def renew_ends(self, register_ids: Collection[int]) -> None:

@@ -62,7 +62,8 @@ class Tracks:
         self._tracks: dict[Source, dict[Key, Track]] = {source: {} for source in MACHINES}
         self._lanes: dict[str, dict[tuple[str, ...], tuple[Track, ...]]] = {}
         """By meter, the tracks of all channels that its polls bring together."""
-        self._fleet = -1
+        self.fleet = -1
+        """The version of the fleet that is remembered."""
         self._generation = 0
         """Another one when what was remembered turned out not to be so: whatever was sorted by it is sorted again."""
 
@@ -71,13 +72,13 @@ class Tracks:
     ) -> Found:
         """Know the series of these deliveries as far as they are stored, and sort their readings by them.
 
-        What was sorted `ahead` is taken if it still holds.
+        What was sorted `ahead` is taken if it still holds; whether the fleet is still the same is seen by its append.
         """
-        await self._look_at_fleet(work)
         if ahead is not None:
-            if ahead.generation == self._generation:
+            if ahead.generation == self._generation and ahead.found.rows:
                 return ahead.found
             self._forget_all(deliveries)
+        await self._look_at_fleet(work)
         await self._prepare(work, self._unknown(deliveries))
         return self._append(Pile(deliveries), received_at)
 
@@ -94,11 +95,11 @@ class Tracks:
 
     async def _look_at_fleet(self, work: BatchWork) -> None:
         version = await work.fleet_version()
-        if version != self._fleet or sum(map(len, self._tracks.values())) > MOST:
+        if version != self.fleet or sum(map(len, self._tracks.values())) > MOST:
             for of_source in self._tracks.values():
                 of_source.clear()
             self._lanes.clear()
-            self._fleet = version
+            self.fleet = version
             self._generation += 1
 
     def _unknown(self, deliveries: Iterable[Delivery]) -> set[tuple[str, str, Source]]:

@@ -9,9 +9,19 @@ from typing import Any
 import psycopg
 
 from ingest.delivery import Contact
+from ingest.instants import micros
 from storage import missed
+from storage.arrays import Instants, Texts
+from storage.instants import TO_POSTGRES
 
 # Ordered, so that two writers never wait for each other in a circle.
+_ANSWERED = """
+UPDATE last_contact c SET tried_at = u.at, answered_at = u.at, failure = NULL, detail = NULL, failed_turns = 0
+FROM (SELECT m.id, u.at FROM unnest(%s, %s) AS u(meter, at) JOIN meter m ON m.serial = u.meter ORDER BY m.id) u
+WHERE c.meter_id = u.id AND c.tried_at <= u.at
+"""
+"""What nearly every contact says, of meters that were reached before."""
+
 _CONTACTS = """
 INSERT INTO last_contact AS c (meter_id, tried_at, answered_at, failure, detail, failed_turns, drift, drift_at)
 SELECT m.id, u.tried_at, CASE WHEN u.failure IS NULL THEN u.tried_at END, u.failure, u.detail,
@@ -61,11 +71,22 @@ async def contacts(conn: psycopg.AsyncConnection[Any], attempts: Sequence[Contac
     """Note the latest attempt to reach each meter; at unknown meters, or told by a strange gateway, it is nobody's."""
     ordered = sorted(attempts, key=lambda contact: (contact.meter, contact.tried_at))
     for some in _once_each(ordered):
+        if await _answered(conn, some):
+            continue
         await _tell_swapped(conn, [contact for contact in some if contact.failure == SWAPPED])
         rows = [(c.meter, c.tried_at, c.failure, c.detail, c.drift, c.gateway) for c in some]
         await conn.execute(_CONTACTS, [list(column) for column in zip(*rows, strict=True)])
     if failed := [contact for contact in ordered if contact.failure is not None]:
         await missed.note(conn, failed)
+
+
+async def _answered(conn: psycopg.AsyncConnection[Any], some: Sequence[Contact]) -> bool:
+    """Whether that was all there was to note."""
+    if any(c.failure is not None or c.detail or c.drift is not None or c.gateway is not None for c in some):
+        return False
+    instants = Instants([micros(contact.tried_at) - TO_POSTGRES for contact in some])
+    noted = await conn.execute(_ANSWERED, (Texts([contact.meter for contact in some]), instants))
+    return noted.rowcount == len(some)
 
 
 def _once_each(ordered: Sequence[Contact]) -> list[list[Contact]]:

@@ -9,7 +9,7 @@ import math
 import re
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -131,7 +131,7 @@ async def open_database(
             max_size=settings.pool_size,
             timeout=settings.pool_timeout.total_seconds(),
             max_waiting=settings.most_waiting,
-            check=AsyncConnectionPool.check_connection,
+            check=_believing(),
             name=settings.application_name,
             open=False,
         )
@@ -145,13 +145,6 @@ async def open_database(
 def _single_pool(dsn: str, settings: DatabaseSettings) -> _Pool:
     """The pool of those who ask one thing at a time: empty until somebody does."""
     options = f"-c plan_cache_mode=force_generic_plan {conninfo_to_dict(dsn).get('options') or ''}"
-    checked: weakref.WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = weakref.WeakKeyDictionary()
-
-    async def check(conn: psycopg.AsyncConnection[Any]) -> None:
-        """A connection that was alive a moment ago is believed: asking it costs as much as a look-up."""
-        if time.monotonic() - checked.get(conn, -math.inf) > _BELIEVED:
-            await AsyncConnectionPool.check_connection(conn)
-            checked[conn] = time.monotonic()
 
     return AsyncConnectionPool(
         make_conninfo(dsn, options=options.strip()),
@@ -159,10 +152,25 @@ def _single_pool(dsn: str, settings: DatabaseSettings) -> _Pool:
         min_size=0,
         max_size=settings.pool_size,
         timeout=settings.pool_timeout.total_seconds(),
-        check=check,
+        check=_believing(),
         name=f"{settings.application_name} single",
         open=False,
     )
+
+
+def _believing() -> Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]:
+    """A pool's look whether a connection is alive, which believes one that was alive a moment ago.
+
+    Asking it costs as much as a look-up, and a batch more than that: for so long the server does nothing.
+    """
+    checked: weakref.WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = weakref.WeakKeyDictionary()
+
+    async def check(conn: psycopg.AsyncConnection[Any]) -> None:
+        if time.monotonic() - checked.get(conn, -math.inf) > _BELIEVED:
+            await AsyncConnectionPool.check_connection(conn)
+            checked[conn] = time.monotonic()
+
+    return check
 
 
 def _complete(settings: DatabaseSettings) -> str:

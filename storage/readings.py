@@ -164,8 +164,7 @@ class Work:
         self._conn = conn
 
     async def fleet_version(self) -> int:
-        row = await (await self._conn.execute("SELECT number FROM fleet_version")).fetchone()
-        return int(row[0]) if row else 0
+        return await appended.fleet_version(self._conn)
 
     async def cards(self, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Card]:
         return await find_cards(self._conn, keys)
@@ -173,9 +172,11 @@ class Work:
     async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
         return await ends.find(self._conn, series)
 
-    async def append(self, rows: Sequence[Appended], ends_: Sequence[MovedEnd], received_at: datetime) -> None:
+    async def append(
+        self, rows: Sequence[Appended], ends_: Sequence[MovedEnd], fleet: int, received_at: datetime
+    ) -> None:
         # The ends first: a thorough look holds them while it inserts, so that neither waits for the other in a circle.
-        await appended.move_ends(self._conn, ends_)
+        await appended.move_ends(self._conn, ends_, fleet)
         await appended.insert(self._conn, rows, received_at)
 
     async def renew_ends(self, register_ids: Collection[int]) -> None:

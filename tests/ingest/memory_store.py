@@ -127,8 +127,12 @@ class MemoryWork:
     async def ends(self, series: Sequence[tuple[int, Source]]) -> Mapping[tuple[int, Source], End]:
         return {key: self.tables.ends[key] for key in series if key in self.tables.ends}
 
-    async def append(self, rows: Sequence[Appended], ends: Sequence[MovedEnd], received_at: datetime) -> None:
+    async def append(
+        self, rows: Sequence[Appended], ends: Sequence[MovedEnd], fleet: int, received_at: datetime
+    ) -> None:
         self.sorted.clear()
+        if fleet != await self.fleet_version():
+            raise Stale
         for register, source, at, value in rows:
             key = (register, Source(source), at)
             if key in self.tables.rows:

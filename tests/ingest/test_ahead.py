@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ingest import intake as door
 from ingest.delivery import Delivery, Fate, Outcome
 from ingest.errors import StoreRejected, StoreUnavailable
 from ingest.intake import Intake
@@ -44,6 +45,12 @@ class Nowhere:
 
     async def keep(self, deliveries: Sequence[Delivery]) -> None:
         """Forgotten."""
+
+
+@pytest.fixture(autouse=True)
+def no_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`settled` waits for no clock."""
+    monkeypatch.setattr(door, "HEAD_START", 0)
 
 
 @pytest.fixture
