@@ -12,9 +12,7 @@ import contextlib
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -24,6 +22,7 @@ from ingest.errors import AmrError, Misconfigured
 from ingest.halves import halves, joined
 from ingest.model import IntervalReading, Quality, Reading
 from ingest.outage import Outage
+from ingest.queue import Depth, Queue, Waiting
 from ingest.store import ReadingStore, Stale
 from ingest.tally import Stored
 from ingest.tracks import Ahead, Tracks
@@ -55,39 +54,20 @@ def _check_believed(outcomes: Sequence[Outcome]) -> None:
         raise _Doubtful(verdicts)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A delivery in the queue; `done` None: nobody waits to hear of it."""
-
-    delivery: Delivery
-    done: asyncio.Future[Outcome] | None
-    since: float
-    size: int
-
-
 class _Taken(NamedTuple):
     """A batch in hand; `ahead` is how it was sorted already."""
 
-    batch: list[_Waiting]
+    batch: list[Waiting]
     ahead: Ahead | None = None
 
 
-async def _ended(task: asyncio.Task[_Taken] | None) -> list[_Waiting]:
+async def _ended(task: asyncio.Task[_Taken] | None) -> list[Waiting]:
     """End it, and give what it had taken."""
     if task is None:
         return []
     task.cancel()
     await asyncio.wait([task])
     return [] if task.cancelled() else task.result().batch
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How full the queue is: rows waiting, its capacity, the age in seconds of the oldest delivery (0 when empty)."""
-
-    rows: int
-    capacity: int
-    oldest: float
 
 
 class Intake:
@@ -107,57 +87,29 @@ class Intake:
         max_wait: float = 0.05,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        if batch < 1 or capacity < 1:
-            raise Misconfigured(f"batch {batch} and capacity {capacity} of the intake must be at least 1")
         self._store = store
-        self._capacity = capacity
-        self._batch = batch
-        self._max_wait = max_wait
+        self._queue = Queue(capacity, batch, max_wait)
         self._now = now
         self.tally = Stored()
         self._tracks = Tracks()
         self._remembering = False
-        self._waiting: deque[_Waiting] = deque()
-        self._rows = 0
-        self._in_hand = 0
         self._number = 0
         self._away = Outage(log)
-        self._changed = asyncio.Condition()
-        self._arrived = asyncio.Event()
-        """Something to begin a batch with, or enough to close one."""
 
     @property
     def depth(self) -> Depth:
         """The state of the queue, for metrics and readiness."""
-        oldest = time.monotonic() - self._waiting[0].since if self._waiting else 0.0
-        return Depth(self._rows, self._capacity, oldest)
+        return self._queue.depth
 
     async def put(self, delivery: Delivery) -> asyncio.Future[Outcome]:
         """Wait for room, and give a future that is done after the commit, or holds the error that prevented it."""
-        size = delivery.size
-        if not self._has_room(size):
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._has_room(size))
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue(delivery, size, done)
+        await self._queue.put(delivery, done)
         return done
 
     def offer(self, delivery: Delivery) -> bool:
         """Take it at once if there is room; nobody hears of its commit, what prevents that is told in the log."""
-        size = delivery.size
-        if not self._has_room(size):
-            return False
-        self._queue(delivery, size, None)
-        return True
-
-    def _has_room(self, size: int) -> bool:
-        return not self._rows or self._rows + size <= self._capacity
-
-    def _queue(self, delivery: Delivery, size: int, done: asyncio.Future[Outcome] | None) -> None:
-        self._waiting.append(_Waiting(delivery, done, time.monotonic(), size))
-        self._rows += size
-        if self._rows >= self._batch or len(self._waiting) == 1:
-            self._arrived.set()
+        return self._queue.offer(delivery)
 
     async def accept(self, delivery: Delivery, *, doubtful: bool = True) -> Outcome:
         """Judge, store and answer at once.
@@ -185,20 +137,20 @@ class Intake:
                 following = asyncio.create_task(self._take(HEAD_START)) if taken.ahead is not None else None
                 self._number += 1
                 await self._store_stubbornly(taken.batch, taken.ahead)
-                await self._let_go(taken.batch)
+                await self._queue.let_go(taken.batch)
                 taken = _Taken([])
         finally:
             given_up = [*taken.batch, *await _ended(following)]
             for waiting in given_up:
                 if waiting.done is not None:
                     waiting.done.cancel()
-            await self._let_go(given_up)
+            await self._queue.let_go(given_up)
 
     async def _take(self, head_start: float = 0) -> _Taken:
         """The next batch, sorted if all of its series are remembered; the one before gets to the server first."""
         if head_start:
             await asyncio.sleep(head_start)
-        batch = await self._next_batch()
+        batch = await self._queue.take()
         deliveries = [waiting.delivery for waiting in batch]
         try:
             return _Taken(batch, self._tracks.sort_ahead(deliveries, self._now()))
@@ -206,39 +158,11 @@ class Intake:
             self._tracks.distrust(deliveries)
             return _Taken(batch)
 
-    async def _let_go(self, batch: Sequence[_Waiting]) -> None:
-        async with self._changed:
-            self._in_hand -= len(batch)
-            self._changed.notify_all()
-
     async def drain(self) -> None:
         """Wait until everything put so far is committed."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._waiting and not self._in_hand)
+        await self._queue.emptied()
 
-    async def _next_batch(self) -> list[_Waiting]:
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        due = self._waiting[0].since + self._max_wait - time.monotonic()
-        if due > 0 and self._rows < self._batch:
-            with contextlib.suppress(TimeoutError):  # closed by age
-                async with asyncio.timeout(due):  # not wait_for: in Python 3.11 it may swallow a cancellation
-                    while self._rows < self._batch:
-                        self._arrived.clear()
-                        await self._arrived.wait()
-        async with self._changed:
-            batch: list[_Waiting] = []
-            rows = 0
-            while self._waiting and (not batch or rows + self._waiting[0].size <= self._batch):
-                batch.append(self._waiting.popleft())
-                rows += batch[-1].size
-            self._rows -= rows
-            self._in_hand += len(batch)
-            self._changed.notify_all()
-            return batch
-
-    async def _store_stubbornly(self, batch: Sequence[_Waiting], ahead: Ahead | None = None) -> None:
+    async def _store_stubbornly(self, batch: Sequence[Waiting], ahead: Ahead | None = None) -> None:
         """Store a batch, waiting out a store that is away; halve a refused one until the bad delivery is alone."""
         pause = FIRST_PAUSE
         while True:
@@ -311,7 +235,7 @@ class Intake:
             self.tally.readings += len(outcome.verdicts)
             self.tally.rejects += outcome.rejected
 
-    async def _isolate(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _isolate(self, batch: Sequence[Waiting], error: Exception) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
             await self._store_stubbornly(batch[:middle])
@@ -329,7 +253,7 @@ class Intake:
             if alone.done is not None and not alone.done.done():
                 alone.done.set_result(outcome)
 
-    async def _in_pieces(self, alone: _Waiting, error: Exception) -> Outcome:
+    async def _in_pieces(self, alone: Waiting, error: Exception) -> Outcome:
         """Store what can be stored of a delivery the store refused whole; what cannot be goes to quarantine."""
         pieces = halves(alone.delivery)
         if pieces is None or isinstance(error, Misconfigured):  # a wrong schema refuses every piece alike
@@ -339,7 +263,7 @@ class Intake:
         outcomes = []
         for piece in pieces:
             done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            await self._store_stubbornly([_Waiting(piece, done, alone.since, piece.size)])
+            await self._store_stubbornly([Waiting(piece, done, alone.since, piece.size)])
             outcomes.append(await done)
         return joined(outcomes)
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from ingest.delivery import Delivery, Outcome
 from ingest.errors import AmrError
-from ingest.intake import Intake, _Waiting
+from ingest.intake import Intake
+from ingest.queue import Waiting
 from ingest.store import ReadingStore
 from ingest.tracks import Ahead
 
@@ -43,7 +44,7 @@ class SparedIntake(Intake):
         self._patience = patience.total_seconds()
         self._stuck: asyncio.Task[list[Outcome]] | None = None
 
-    async def _store_stubbornly(self, batch: Sequence[_Waiting], ahead: Ahead | None = None) -> None:
+    async def _store_stubbornly(self, batch: Sequence[Waiting], ahead: Ahead | None = None) -> None:
         """Store a batch, or keep it. What was committed too late is stored twice, which natural keys make harmless."""
         deliveries = [waiting.delivery for waiting in batch]
         try:
@@ -82,7 +83,7 @@ class SparedIntake(Intake):
         storing.add_done_callback(_hear)
         return None
 
-    async def _keep(self, batch: Sequence[_Waiting]) -> None:
+    async def _keep(self, batch: Sequence[Waiting]) -> None:
         try:
             await self._refuge.keep([waiting.delivery for waiting in batch])
         except AmrError as error:
@@ -96,7 +97,7 @@ class SparedIntake(Intake):
                 _answer(waiting, Outcome([], len(waiting.delivery.rejects), stored=False, kept=True))
 
 
-def _answer(waiting: _Waiting, outcome: Outcome) -> None:
+def _answer(waiting: Waiting, outcome: Outcome) -> None:
     if waiting.done is not None and not waiting.done.done():
         waiting.done.set_result(outcome)
 
