@@ -122,7 +122,8 @@ def scan_line(
                     )
                 return await scan_through(way.owner, units, timeout, known, partial(_tell, way.line.name))
             others = [one for one in spoken if one != "modbus"]
-            lines = [quick(line, timeout) for line in ways(way.line, baud or (), _parities(parity), kind is None)]
+            any_kind = kind is None and name is None
+            lines = [quick(line, timeout) for line in ways(way.line, baud or (), _parities(parity), any_kind)]
             for line in lines:
                 carries(settings_of(line).kind, *others)
             found = await _scan(lines, wanted, known, everything) if "modbus" in spoken else 0

@@ -107,8 +107,10 @@ async def _reached(
     async with board.reach(name=name, address=given.stored_as) as found:
         if found is None:
             return await work(Way(given.line, None))
+        line = given.over(found.line)
+        settings_of(line)
         if found.owner is None:
-            return await work(Way(given.over(found.line), None))
+            return await work(Way(line, None))
         errors.print(f"line {found.line.name} is polled: its collector is asked", highlight=False)
         return await work(Way(found.line, found.owner))
 

@@ -122,6 +122,8 @@ async def test_registers_are_read_through_the_owner(database: Database, street: 
         asked = ("meter", "registers", "--line", "tp-2", "--unit", "3", "--function", "4", "--count", "2", "--from")
         shown = await run(database, *asked, "0x46")
         none = await run(database, *asked, "0x9000")
+        wrong = await run(database, "meter", "scan", "--line", "tp-2", "--units", "3", "--timeout", "0")
+    assert "timeout = 0: write seconds from 0.02" in wrong.stderr.replace("0.0:", "0:")
     assert "line tp-2 is polled: its collector is asked" in shown.stderr
     [first, _] = [line.split() for line in shown.stdout.splitlines() if line.strip().startswith("0x")]
     assert first[0] == "0x0046"
