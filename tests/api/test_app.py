@@ -125,11 +125,12 @@ async def test_serving_stops_when_cancelled_and_frees_the_port(database: Databas
     running = asyncio.create_task(serve(app, "127.0.0.1", port))
     async with httpx.AsyncClient(base_url=url) as client:
         answer = None
-        while answer is None:
-            try:
-                answer = await client.get("/healthz")
-            except httpx.ConnectError:
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while answer is None:
+                try:
+                    answer = await client.get("/healthz")
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.01)
         assert answer.status_code == 200
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
