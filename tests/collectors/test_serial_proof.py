@@ -273,5 +273,5 @@ async def test_ten_mercury_and_ten_modbus_meters_share_a_line() -> None:
 
 
 def test_settings_of_every_serial_kind() -> None:
-    for kind in ("serial", "serial-over-tcp", "rfc2217"):
-        assert settings_of(Line("l", kind, "h:1")).character > 0
+    for kind, address in (("serial", "/dev/ttyS0"), ("serial-over-tcp", "h:1"), ("rfc2217", "h:1")):
+        assert settings_of(Line("l", kind, address)).character > 0
