@@ -16,7 +16,7 @@ _ALWAYS: Mapping[str, str] = {
     "busy": "it says that it is busy: ask again in some seconds; somebody else may be reading it",
     "malformed": "look for two meters with one address, another speed or parity, a missing terminator or shield",
     "refused": "it answers, so the line is good: see with `amr meter scan` which models fit it, and which registers "
-    "it has with `amr meter registers`",
+    "it has with `amr meter registers`, by --function 3 and 4",
 }
 
 

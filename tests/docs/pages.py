@@ -30,6 +30,7 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
     ("README.md", "make demo"): "it makes .venv; what it then calls, `amr demo`, is run",
     ("README.md", "make test"): "it is these tests",
     ("CONTRIBUTING.md", "AMR_TEST_DSN="): "it is these tests",
+    ("meters-in-your-ci.md", "pip install"): "it changes the environment; tests/test_meters_in_your_ci.py has the rest",
     ("deployment.md", "apt-get install"): "it changes the machine",
     ("deployment.md", "git clone"): "it names no address: everybody has another one",
     ("deployment.md", "install "): "it writes to /etc and /usr/lib",
