@@ -26,6 +26,7 @@ from rich.logging import RichHandler
 
 import api.cli_alive
 import api.cli_export
+import api.cli_plain
 import api.cli_settings
 import collectors.cli
 import collectors.cli_words
@@ -44,7 +45,6 @@ import storage.quarantine_cli
 import storage.storage_cli
 from api.choices import Knowledge, ModelFacts
 from api.cli_introduction import introduction
-from api.cli_plain import PlainText
 from api.settings import HttpSettings
 from collectors.alert_settings import AlertSettings
 from collectors.catalog import load_catalog
@@ -175,8 +175,7 @@ class Settings(CollectorSettings, HttpSettings, AlertSettings):
         return open_desk(self)
 
 
-for _console in (out, err, storage.cli_words.console, collectors.cli_words.console, collectors.cli_words.errors):
-    _console.push_render_hook(PlainText())
+api.cli_plain.prepare(out, err, storage.cli_words.console, collectors.cli_words.console, collectors.cli_words.errors)
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -15,7 +15,7 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 import amr
-from api.cli_plain import PlainText
+from api.cli_plain import PlainText, prepare
 from ingest.delivery import Delivery, Reject
 from ingest.intake import Intake
 from ingest.log_format import ConsoleFormatter, JsonFormatter
@@ -89,6 +89,30 @@ def test_every_console_of_the_command_line_does() -> None:
     for name, console in found.values():
         if name != "storage.cli_token":  # its one console says one fixed sentence
             assert any(isinstance(hook, PlainText) for hook in console._render_hooks), name
+
+
+def table() -> Table:
+    shown = Table("point", "meter", "said", box=None)
+    shown.add_row("MP-1000-A/7", "190001234567890", "no answer for an hour")
+    return shown
+
+
+def test_a_narrow_terminal_shows_all_of_a_serial_number() -> None:
+    file = io.StringIO()
+    terminal = Console(file=file, force_terminal=True, width=24, color_system=None)
+    prepare(terminal)
+    terminal.print(table())
+    below = "".join(file.getvalue().splitlines()[1:])
+    assert sorted(below.replace(" ", "")) == sorted("MP-1000-A/7190001234567890noanswerforanhour")
+
+
+def test_a_pipe_gets_lines_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    file = io.StringIO()
+    pipe = Console(file=file)
+    prepare(pipe)
+    pipe.print("190001234567890 " * 20)
+    assert file.getvalue().count("\n") == 1
 
 
 async def test_verbs_that_show_what_came(
