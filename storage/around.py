@@ -14,7 +14,7 @@ from ingest.consumption import Boundary
 from ingest.healing import LONGEST_DETOUR
 from ingest.judge import Limits, advance
 from ingest.model import Quality, Source
-from storage.instants import micros_cursor
+from storage.instants import FROM_MICROS, micros_cursor
 from storage.probes import Ask
 from storage.series import Present
 
@@ -24,12 +24,11 @@ BEYOND = 32
 MOST_BREAKS = 4000
 """Of one source of a register within the cuts; a register that breaks more often than that has no counting at all."""
 
-_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 
 _BREAKS = f"""
 SELECT a.n, a.source, d.taken_at
-FROM (SELECT n, register_id, source, {_MICROS.format("low")} AS low, {_MICROS.format("high")} AS high,
-             {_MICROS.format("%(first)s::bigint")} AS first, {_MICROS.format("%(last)s::bigint")} AS last
+FROM (SELECT n, register_id, source, {FROM_MICROS.format("low")} AS low, {FROM_MICROS.format("high")} AS high,
+             {FROM_MICROS.format("%(first)s::bigint")} AS first, {FROM_MICROS.format("%(last)s::bigint")} AS last
       FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(low)s::bigint[], %(high)s::bigint[])
            AS u(n, register_id, source, low, high)) a
 CROSS JOIN LATERAL (
@@ -51,7 +50,7 @@ CROSS JOIN LATERAL (
 # d: the last reading that shows another value; f: the first that shows this one after it.
 _RUN_STARTS = f"""
 SELECT a.n, f.taken_at, f.value, f.quality
-FROM (SELECT n, register_id, source, value, {_MICROS.format("at")} AS at, {_MICROS.format("low")} AS low
+FROM (SELECT n, register_id, source, value, {FROM_MICROS.format("at")} AS at, {FROM_MICROS.format("low")} AS low
       FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(values)s::bigint[], %(at)s::bigint[],
                   %(low)s::bigint[]) AS u(n, register_id, source, value, at, low)) a
 LEFT JOIN LATERAL (

@@ -12,7 +12,7 @@ from ingest.channel import is_counter
 from ingest.judge import OUTSIDE, REACH, limits_of, troubled_steps
 from ingest.model import Register, Source
 from ingest.store import End
-from storage.instants import micros_cursor
+from storage.instants import FROM_MICROS, micros_cursor
 
 _FIND = """
 SELECT n.register_id, n.source, n.taken_at, n.value, n.calm, n.version
@@ -35,9 +35,9 @@ WHERE r.id = ANY(%(registers)s)
 ORDER BY r.id, t.source, t.taken_at
 """
 
-_RENEW = """
+_RENEW = f"""
 INSERT INTO newest AS n (register_id, source, taken_at, value, calm)
-SELECT register_id, source, timestamptz 'epoch' + at * interval '1 microsecond', value, calm
+SELECT register_id, source, {FROM_MICROS.format("at")}, value, calm
 FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[], %(values)s::bigint[], %(calm)s::boolean[])
      AS u(register_id, source, at, value, calm)
 ORDER BY register_id, source

@@ -20,6 +20,9 @@ from ingest.instants import micros
 TO_POSTGRES = micros(datetime(2000, 1, 1, tzinfo=UTC))
 """Microseconds from 1970 to 2000: subtract to write a timestamptz as the int8 it is on the wire."""
 
+FROM_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
+"""In SQL, a timestamptz of a bigint that counts from 1970."""
+
 _unpack = struct.Struct("!q").unpack
 
 

@@ -19,10 +19,9 @@ from ingest.chain import Mark
 from ingest.instants import instant, span
 from ingest.model import Source
 from storage import ranges
-from storage.instants import micros_cursor
+from storage.instants import FROM_MICROS, micros_cursor
 from storage.ranges import QUALITIES, SOURCES
 
-_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 _MARGIN = span(timedelta(days=3))
 """A first look goes no further beyond the instants asked for than this; only who is silent for longer gets another."""
 
@@ -33,8 +32,8 @@ _EVER = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900, 2200
 
 _PROBE = f"""
 SELECT a.n, b.taken_at, b.value, b.quality, x.taken_at, x.value, x.quality
-FROM (SELECT n, register_id, source, {_MICROS.format("at")} AS at, {_MICROS.format("low")} AS low,
-             {_MICROS.format("high")} AS high
+FROM (SELECT n, register_id, source, {FROM_MICROS.format("at")} AS at, {FROM_MICROS.format("low")} AS low,
+             {FROM_MICROS.format("high")} AS high
       FROM unnest(%(n)s::int[], %(registers)s::int[], %(sources)s::smallint[], %(at)s::bigint[], %(low)s::bigint[],
                   %(high)s::bigint[]) AS u(n, register_id, source, at, low, high)) a
 LEFT JOIN LATERAL (

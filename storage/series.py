@@ -14,16 +14,16 @@ from ingest.model import Source
 from ingest.settle import written
 from ingest.store import Change
 from storage import midnights
+from storage.instants import FROM_MICROS
 
 Present = Sequence[tuple[int, int]]
 """(register, source) of which there are readings."""
 
-_MICROS = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 
 # A new series has its midnights before it; in an old one those beside what was written have to be looked at again.
 _NOTE = f"""
 INSERT INTO series AS s (register_id, source, midnights_until)
-SELECT register_id, source, {_MICROS.format("first")} - interval '{midnights.WIDEST}'
+SELECT register_id, source, {FROM_MICROS.format("first")} - interval '{midnights.WIDEST}'
 FROM unnest(%(registers)s::int[], %(sources)s::smallint[], %(first)s::bigint[]) AS u(register_id, source, first)
 ORDER BY register_id, source
 ON CONFLICT (register_id, source) DO UPDATE
