@@ -73,9 +73,15 @@ def _line(line: LineSpec, address: str | None) -> str:
 
 
 def _meter(serial: str, model: str | None, channels: Iterable[str], **facts: object) -> str:
-    rows = ", ".join(f'{{channel = "{channel}", digits = 6, decimals = 3, max_rate = "60"}}' for channel in channels)
+    rows = ", ".join(map(_register, channels))
     table = _table("meter", serial=serial, model=model or "simulated", **facts)
     return f"{table}registers = [{rows}]\n" if rows else table
+
+
+def _register(channel: str) -> str:
+    """A counter (OBIS D = 8) has a display that runs over and a rate; what is measured at the moment has neither."""
+    counter = ', digits = 6, max_rate = "60"' if channel.split(".")[1] == "8" else ""
+    return f'{{channel = "{channel}", decimals = 3{counter}}}'
 
 
 def _placed(point: str, address: str, serial: str, zone: str = _MOSCOW) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import struct
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,6 +185,14 @@ async def test_a_pseudo_terminal_is_found_where_one_wants_it(tmp_path: Path) -> 
         text = street_text(running.spec, START, addresses=running.addresses())
     assert f'kind = "modbus-ascii"\naddress = "{link}"\noptions = {{baud = 19200}}' in text
     assert not link.is_symlink()
+
+
+def test_only_counters_have_a_display_that_runs_over_and_a_rate() -> None:
+    told = tomllib.loads(street_text(Street.shipped().describe(START), START))
+    registers = [one for meter in told["meter"] for one in meter.get("registers", ())]
+    assert {one["channel"].split(".")[1] for one in registers} >= {"7", "8"}
+    for one in registers:
+        assert ("digits" in one) == ("max_rate" in one) == (one["channel"].split(".")[1] == "8"), one
 
 
 async def test_what_stands_there_is_not_replaced_by_a_link(tmp_path: Path) -> None:
