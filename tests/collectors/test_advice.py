@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,8 +151,16 @@ async def test_more_dead_than_there_are_is_a_mistake() -> None:
     assert "--dead 4 of 3 meters cannot be" in result.stderr
 
 
-@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_watch_ends_by_a_signal_as_by_ctrl_c(name: signal.Signals, tmp_path: Path) -> None:
+@pytest.fixture
+def heeded(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that a process started from here heeds, though these tests themselves may be run under nohup."""
+    before = signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+@pytest.mark.parametrize("heeded", [signal.SIGTERM, signal.SIGHUP], indirect=True)
+async def test_a_watch_ends_by_a_signal_as_by_ctrl_c(heeded: signal.Signals, tmp_path: Path) -> None:
     unit = simulated("eastron-sdm120")
     async with ModbusServer({5: unit}) as server:
         watch = ("line", "watch", *at(server), "--meter", "5=eastron-sdm120", "--direct")
@@ -164,7 +173,7 @@ async def test_a_watch_ends_by_a_signal_as_by_ctrl_c(name: signal.Signals, tmp_p
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             assert b"unit 5 is asked" in await process.stdout.readline()
-            process.send_signal(name)
+            process.send_signal(heeded)
             _, said = await process.communicate()
     assert (process.returncode, said) == (0, b"")
 

@@ -150,6 +150,7 @@ def test_the_demos_street_gives_way_to_whoever_holds_its_ports() -> None:
     assert free_port(taken) == taken
     first = ports(Street.shipped())
     with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection to it may just have ended
         holder.bind(("127.0.0.1", first[1]))
         holder.listen()
         assert first[1] not in ports(Street.shipped())
