@@ -1,8 +1,7 @@
 """The door: every value becomes a reading and passes here, whoever brings it.
 
 Machines `put` into a bounded queue and learn by a future when their delivery is committed. People and files `accept`,
-without the queue, and hear the verdict. The queue counts rows, not deliveries, so that memory stays bounded whatever
-a gateway sends.
+without the queue, and hear the verdict.
 """
 
 from __future__ import annotations

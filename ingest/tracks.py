@@ -3,7 +3,7 @@
 A `Track` remembers the end of one machine-given series. A reading that is later than that end, moves the register by a
 possible step and stands in a calm neighbourhood is good whatever else is stored, so nothing has to be looked up. All
 other readings take the thorough way. Whether the memory is still true is checked when it is written: another writer
-leaves another version behind, and the whole batch is then judged again thoroughly.
+leaves another version behind. The whole batch is then looked up again, and judged thoroughly if that happens twice.
 """
 
 from __future__ import annotations
