@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,8 +13,16 @@ import psycopg
 from api.app import create_app
 from api.context import ApiSettings
 from ingest.intake import Intake
+from storage.arrays import Numbers
 from storage.database import Database
 from storage.readings import PostgresStore
+
+
+class Column(NamedTuple):
+    """Numbers that are packed for each question."""
+
+    kind: type[Numbers]
+    numbers: list[int]
 
 
 class Statement(NamedTuple):
@@ -23,6 +31,13 @@ class Statement(NamedTuple):
     query: Any
     parameters: Any
     binary: bool | None
+
+
+def packed(parameters: Any) -> Any:
+    """As they are sent."""
+    if not isinstance(parameters, Mapping):
+        return parameters
+    return {name: one.kind(one.numbers) if isinstance(one, Column) else one for name, one in parameters.items()}
 
 
 class Page(NamedTuple):
@@ -55,12 +70,21 @@ async def recorded(
     return found
 
 
+def _unpacked(parameters: Any) -> Any:
+    """With columns as what they were made of: whoever asks has to pack them."""
+    if not isinstance(parameters, Mapping):
+        return parameters
+    return {
+        name: Column(type(one), one.unpacked()) if isinstance(one, Numbers) else one for name, one in parameters.items()
+    }
+
+
 @contextlib.contextmanager
 def _written_down(statements: list[Statement]) -> Iterator[None]:
     execute: Callable[..., Any] = psycopg.AsyncCursor.execute
 
     async def noted(self: Any, query: Any, params: Any = None, *, binary: bool | None = None, **more: Any) -> Any:
-        statements.append(Statement(query, params, binary))
+        statements.append(Statement(query, _unpacked(params), binary))
         return await execute(self, query, params, binary=binary, **more)
 
     psycopg.AsyncCursor.execute = noted  # type: ignore[method-assign]

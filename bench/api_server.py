@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response
 from api.app import create_app
 from api.cli import serving
 from api.context import ApiSettings
-from bench.api_recorded import Recorded
+from bench.api_recorded import Recorded, packed
 from ingest.delivery import Delivery
 from ingest.intake import Intake
 from ingest.model import Reading, Source
@@ -39,7 +39,7 @@ def bare(database: Database, pages: Recorded) -> FastAPI:
         page = pages[request.url.path]
         async with database.single() as conn:
             for query, parameters, binary in page.statements:
-                cursor = await conn.execute(query, parameters, binary=bool(binary))
+                cursor = await conn.execute(query, packed(parameters), binary=bool(binary))
                 if cursor.description is not None:
                     await cursor.fetchall()
         return Response(page.body, media_type="application/json")

@@ -13,7 +13,6 @@ from ingest.store import Appended, MovedEnd, Stale
 from storage import stored
 from storage.arrays import Bigints, Instants, Integers, Smallints
 from storage.copying import copy_packed
-from storage.instants import TO_POSTGRES
 
 _Conn = psycopg.AsyncConnection[Any]
 
@@ -45,8 +44,7 @@ async def move_ends(conn: _Conn, ends: Sequence[MovedEnd], fleet: int) -> None:
     server is busy with it for long: meanwhile others get on.
     """
     registers, sources, ats, values, versions = zip(*ends, strict=True)
-    instants = Instants([at - TO_POSTGRES for at in ats])
-    given = Integers(registers), Smallints(sources), instants, Bigints(values), Integers(versions)
+    given = Integers(registers), Smallints(sources), Instants(ats), Bigints(values), Integers(versions)
     async with conn.pipeline():
         moved = await conn.execute(_MOVE, given)
         found = await conn.execute(_FLEET)

@@ -14,6 +14,7 @@ from ingest.consumption import Boundary
 from ingest.healing import LONGEST_DETOUR
 from ingest.judge import Limits, advance
 from ingest.model import Quality, Source
+from storage.arrays import Bigints, Integers, Smallints
 from storage.instants import FROM_MICROS, micros_cursor
 from storage.probes import Ask
 from storage.series import Present
@@ -90,11 +91,11 @@ async def breaks(
     await cursor.execute(
         _BREAKS,
         {
-            "n": [n for n, _, _ in asks],
-            "registers": [span.register_id for _, span, _ in asks],
-            "sources": [source for _, _, source in asks],
-            "low": [span.low for _, span, _ in asks],
-            "high": [span.high for _, span, _ in asks],
+            "n": Integers(n for n, _, _ in asks),
+            "registers": Integers(span.register_id for _, span, _ in asks),
+            "sources": Smallints(source for _, _, source in asks),
+            "low": Bigints(span.low for _, span, _ in asks),
+            "high": Bigints(span.high for _, span, _ in asks),
             "first": first,
             "last": last,
         },
@@ -126,12 +127,12 @@ async def run_starts(conn: psycopg.AsyncConnection[Any], runs: Sequence[Run]) ->
     await cursor.execute(
         _RUN_STARTS,
         {
-            "n": list(range(len(runs))),
-            "registers": [run.register_id for run in runs],
-            "sources": [int(run.source) for run in runs],
-            "values": [run.value for run in runs],
-            "at": [run.at for run in runs],
-            "low": [min(run.low, run.at) for run in runs],
+            "n": Integers(range(len(runs))),
+            "registers": Integers(run.register_id for run in runs),
+            "sources": Smallints(run.source for run in runs),
+            "values": Bigints(run.value for run in runs),
+            "at": Bigints(run.at for run in runs),
+            "low": Bigints(min(run.low, run.at) for run in runs),
         },
     )
     rows = await cursor.fetchall()

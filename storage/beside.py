@@ -12,7 +12,6 @@ from ingest.delivery import Contact
 from ingest.instants import micros
 from storage import missed
 from storage.arrays import Instants, Texts
-from storage.instants import TO_POSTGRES
 
 # Ordered, so that two writers never wait for each other in a circle.
 _ANSWERED = """
@@ -84,7 +83,7 @@ async def _answered(conn: psycopg.AsyncConnection[Any], some: Sequence[Contact])
     """Whether that was all there was to note."""
     if any(c.failure is not None or c.detail or c.drift is not None or c.gateway is not None for c in some):
         return False
-    instants = Instants([micros(contact.tried_at) - TO_POSTGRES for contact in some])
+    instants = Instants(micros(contact.tried_at) for contact in some)
     noted = await conn.execute(_ANSWERED, (Texts([contact.meter for contact in some]), instants))
     return noted.rowcount == len(some)
 

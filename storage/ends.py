@@ -12,6 +12,7 @@ from ingest.channel import is_counter
 from ingest.judge import OUTSIDE, REACH, limits_of, troubled_steps
 from ingest.model import Register, Source
 from ingest.store import End
+from storage.arrays import Bigints, Integers, Smallints
 from storage.instants import FROM_MICROS, micros_cursor
 
 _FIND = """
@@ -54,7 +55,11 @@ async def find(
     """The stored ends by (register, source)."""
     cursor = micros_cursor(conn)
     await cursor.execute(
-        _FIND, {"registers": [register for register, _ in series], "sources": [int(source) for _, source in series]}
+        _FIND,
+        {
+            "registers": Integers(register for register, _ in series),
+            "sources": Smallints(source for _, source in series),
+        },
     )
     return {
         (register, Source(source)): End(at, value, calm, version)
@@ -64,7 +69,7 @@ async def find(
 
 async def lock(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) -> None:
     """Hold the ends of these registers' series until the commit."""
-    await conn.execute(_LOCK, (list(registers),))
+    await conn.execute(_LOCK, (Integers(registers),))
 
 
 async def renew(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) -> None:
@@ -72,7 +77,7 @@ async def renew(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) ->
     cursor = micros_cursor(conn)
     await cursor.execute(
         _TAILS,
-        {"registers": list(registers), "machines": MACHINES, "outside": int(OUTSIDE), "count": 2 * REACH + 1},
+        {"registers": Integers(registers), "machines": MACHINES, "outside": int(OUTSIDE), "count": 2 * REACH + 1},
     )
     tails: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
     for row in await cursor.fetchall():
@@ -82,8 +87,14 @@ async def renew(conn: psycopg.AsyncConnection[Any], registers: Sequence[int]) ->
     rows = [
         (register_id, source, tail[-1][7], tail[-1][8], _calm(tail)) for (register_id, source), tail in tails.items()
     ]
-    names = ("registers", "sources", "at", "values", "calm")
-    await conn.execute(_RENEW, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    numbers, sources, ats, values, calm = zip(*rows, strict=True)
+    given = {
+        "registers": Integers(numbers),
+        "sources": Smallints(sources),
+        "at": Bigints(ats),
+        "values": Bigints(values),
+    }
+    await conn.execute(_RENEW, {**given, "calm": list(calm)})
 
 
 def _calm(tail: Sequence[tuple[Any, ...]]) -> bool:

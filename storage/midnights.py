@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 
 from ingest.errors import AmrError
-from ingest.instants import instant
+from ingest.instants import instant, span
 from ingest.model import Source
+from storage.arrays import Instants, Integers, Smallints
 from storage.database import Database
 from storage.instants import raw_cursor
 
@@ -119,12 +120,13 @@ async def known(
 ) -> list[Midnight]:
     """What is remembered of these series at these cuts (ascending), and perhaps more."""
     days = (cuts[-1] - cuts[0]) / (86_400 * 10**6)
-    asked = {"registers": registers, "sources": sources, "first": instant(cuts[0]), "last": instant(cuts[-1])}
+    series = {"registers": Integers(registers), "sources": Smallints(sources)}
+    asked = {**series, "first": instant(cuts[0]), "last": instant(cuts[-1])}
     cursor = raw_cursor(conn)
     if len(cuts) * 3 > days:
         await cursor.execute(_KNOWN, asked)
     else:
-        await cursor.execute(_KNOWN_AT, {**asked, "cuts": [instant(cut) for cut in cuts]})
+        await cursor.execute(_KNOWN_AT, {**asked, "cuts": Instants(cuts)})
     return await cursor.fetchall()
 
 
@@ -132,11 +134,15 @@ async def forget(conn: psycopg.AsyncConnection[Any], spans: Sequence[tuple[int, 
     """Take back what was remembered beside writes of (register, source) within [first, last] (µs)."""
     if not spans:
         return
-    registers, sources, firsts, lasts = (list(column) for column in zip(*spans, strict=True))
-    first = [instant(at) - _WIDEST for at in firsts]
-    last = [instant(at) + _WIDEST for at in lasts]
-    bounds = {"earliest": min(first), "latest": max(last)}
-    asked = {"registers": registers, "sources": sources, "first": first, "last": last, **bounds}
+    registers, sources, firsts, lasts = zip(*spans, strict=True)
+    asked = {
+        "registers": Integers(registers),
+        "sources": Smallints(sources),
+        "first": Instants(at - span(_WIDEST) for at in firsts),
+        "last": Instants(at + span(_WIDEST) for at in lasts),
+        "earliest": instant(min(firsts)) - _WIDEST,
+        "latest": instant(max(lasts)) + _WIDEST,
+    }
     await conn.execute(_FORGET, asked, prepare=False)
 
 

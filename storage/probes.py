@@ -19,6 +19,7 @@ from ingest.chain import Mark
 from ingest.instants import instant, span
 from ingest.model import Source
 from storage import ranges
+from storage.arrays import Bigints, Integers, Smallints
 from storage.instants import FROM_MICROS, micros_cursor
 from storage.ranges import QUALITIES, SOURCES
 
@@ -160,12 +161,12 @@ async def _by_probe(conn: psycopg.AsyncConnection[Any], pairs: Sequence[Pair], b
     await cursor.execute(
         _PROBE,
         {
-            "n": list(range(len(pairs))),
-            "registers": [pair.ask.register_id for pair in pairs],
-            "sources": [pair.source for pair in pairs],
-            "at": [pair.at for pair in pairs],
-            "low": [pair.ask.low for pair in pairs],
-            "high": [pair.ask.high for pair in pairs],
+            "n": Integers(range(len(pairs))),
+            "registers": Integers([pair.ask.register_id for pair in pairs]),
+            "sources": Smallints([pair.source for pair in pairs]),
+            "at": Bigints([pair.at for pair in pairs]),
+            "low": Bigints([pair.ask.low for pair in pairs]),
+            "high": Bigints([pair.ask.high for pair in pairs]),
             "first": instant(bounds[0]),
             "earliest": instant(min(pair.at for pair in pairs)),
             "latest": instant(max(pair.at for pair in pairs)),

@@ -16,6 +16,7 @@ from ingest.model import IntervalReading, Quality, Reason, Source
 from ingest.settle import Row
 from ingest.store import Appended, BatchWork, Card, Change, End, MovedEnd, Span
 from storage import appended, beside, ends, quarantine_write, series, settled
+from storage.arrays import Bigints, Integers, Smallints
 from storage.cards import find_cards
 from storage.database import Database
 from storage.instants import FROM_MICROS, micros_cursor
@@ -108,7 +109,7 @@ class Work:
         return {serial for (serial,) in await found.fetchall()}
 
     async def lock(self, register_ids: Sequence[int], moved: Sequence[int] = ()) -> Collection[int]:
-        rows = await (await self._conn.execute(_LOCK, (list(register_ids),), binary=True)).fetchall()
+        rows = await (await self._conn.execute(_LOCK, (Integers(register_ids),), binary=True)).fetchall()
         await ends.lock(self._conn, [*register_ids, *moved])
         return {register_id for register_id, people in rows if people}
 
@@ -120,11 +121,11 @@ class Work:
         await cursor.execute(
             _SURROUNDINGS,
             {
-                "n": [n for n, _, _ in asked],
-                "registers": [span.register_id for _, span, _ in asked],
-                "sources": [int(source) for _, _, source in asked],
-                "first": [span.first for _, span, _ in asked],
-                "last": [span.last for _, span, _ in asked],
+                "n": Integers(n for n, _, _ in asked),
+                "registers": Integers(span.register_id for _, span, _ in asked),
+                "sources": Smallints(source for _, _, source in asked),
+                "first": Bigints(span.first for _, span, _ in asked),
+                "last": Bigints(span.last for _, span, _ in asked),
                 "outside": int(OUTSIDE),
                 "reach": reach,
             },
@@ -141,10 +142,10 @@ class Work:
         await cursor.execute(
             _MACHINES_AROUND,
             {
-                "n": list(range(len(asks))),
-                "registers": [register_id for register_id, _, _ in asks],
-                "sources": [int(source) for _, source, _ in asks],
-                "at": [at for _, _, at in asks],
+                "n": Integers(range(len(asks))),
+                "registers": Integers(register_id for register_id, _, _ in asks),
+                "sources": Smallints(source for _, source, _ in asks),
+                "at": Bigints(at for _, _, at in asks),
                 "grave": int(~Reason.ZONE_SUM),
             },
         )
@@ -162,9 +163,9 @@ class Work:
         await cursor.execute(
             _AT_INSTANTS,
             {
-                "registers": [register_id for register_id, _, _ in ordered],
-                "sources": [int(source) for _, source, _ in ordered],
-                "at": [at for _, _, at in ordered],
+                "registers": Integers(register_id for register_id, _, _ in ordered),
+                "sources": Smallints(source for _, source, _ in ordered),
+                "at": Bigints(at for _, _, at in ordered),
             },
         )
         return {(register_id, Source(row[0]), row[1]): _row(row) for register_id, *row in await cursor.fetchall()}

@@ -13,6 +13,7 @@ from ingest.model import Source
 from ingest.settle import Row
 from ingest.store import Change
 from storage import series, stored
+from storage.arrays import Bigints, Integers, Smallints
 from storage.copying import copy_packed
 from storage.instants import FROM_MICROS
 
@@ -113,8 +114,9 @@ async def write(conn: psycopg.AsyncConnection[Any], changes: Sequence[Change], r
     unwatched = [(c.register_id, int(source), at) for c in changes for source, at in c.settlement.unwatched]
     for statement, keys in ((_WATCH, watched), (_UNWATCH, unwatched)):
         if keys:
-            registers, sources, instants = (list(column) for column in zip(*keys, strict=True))
-            await conn.execute(statement, {"registers": registers, "sources": sources, "at": instants})
+            registers, sources, instants = zip(*keys, strict=True)
+            given = {"registers": Integers(registers), "sources": Smallints(sources), "at": Bigints(instants)}
+            await conn.execute(statement, given)
     await series.note(conn, changes)
     await _note_people(conn, changes, received_at)
 
@@ -142,12 +144,12 @@ def _written_anew(change: Change) -> list[Row]:
 def _columns(rows: Sequence[tuple[int, Row]]) -> dict[str, Any]:
     """Rows as the arrays the set-based statements take."""
     return {
-        "registers": [register_id for register_id, _ in rows],
-        "sources": [int(row.source) for _, row in rows],
-        "at": [row.at for _, row in rows],
-        "values": [row.value for _, row in rows],
-        "qualities": [int(row.quality) for _, row in rows],
-        "reasons": [int(row.reasons) for _, row in rows],
+        "registers": Integers(register_id for register_id, _ in rows),
+        "sources": Smallints(row.source for _, row in rows),
+        "at": Bigints(row.at for _, row in rows),
+        "values": Bigints(row.value for _, row in rows),
+        "qualities": Smallints(row.quality for _, row in rows),
+        "reasons": Smallints(row.reasons for _, row in rows),
         "first": instant(min(row.at for _, row in rows)),
         "last": instant(max(row.at for _, row in rows)),
     }

@@ -39,11 +39,9 @@ async def test_numbers(database: Database, kind: type[Numbers], bits: int, colum
         kind([2**bits])
 
 
-async def test_instants_are_microseconds(database: Database) -> None:
-    shift = 946_684_800_000_000  # what the cursor adds
-    assert await arrived(database, Instants([0, 1, -1, 1_700_000_000_000_001])) == [
-        shift, shift + 1, shift - 1, shift + 1_700_000_000_000_001
-    ]  # fmt: skip
+async def test_instants_are_microseconds_since_1970(database: Database) -> None:
+    instants = [0, 1, -1, 1_700_000_000_000_001]
+    assert await arrived(database, Instants(instants)) == instants
 
 
 async def test_texts_need_no_quoting(database: Database) -> None:

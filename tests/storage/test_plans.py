@@ -16,7 +16,9 @@ import pytest
 from psycopg import sql
 
 from ingest.calendar_cuts import Step, cuts
+from ingest.instants import instant
 from storage import history, midnights
+from storage.arrays import Instants, Numbers
 from storage.database import Database
 from storage.overview import overview
 from storage.several import consumption_of_points
@@ -147,11 +149,18 @@ def _numbered(query: str, names: list[str]) -> str:
     return re.sub(r"%\((\w+)\)s", lambda one: f"${names.index(one[1]) + 1}", query).replace("%%", "%")
 
 
+def _written(value: Any) -> Any:
+    """A column that is ready to be sent, as a list; anything else as it is."""
+    if not isinstance(value, Numbers):
+        return value
+    return [instant(at) for at in value.unpacked()] if isinstance(value, Instants) else value.unpacked()
+
+
 async def _plan(
     conn: psycopg.AsyncConnection[Any], name: str, types: list[str], names: list[str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     values = [
-        sql.SQL("CAST({} AS {})").format(sql.Literal(given[key]), sql.SQL(kind))
+        sql.SQL("CAST({} AS {})").format(sql.Literal(_written(given[key])), sql.SQL(kind))
         for key, kind in zip(names, types, strict=True)
     ]
     arguments = sql.SQL("({})").format(sql.SQL(", ").join(values)) if values else sql.SQL("")
