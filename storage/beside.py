@@ -70,22 +70,29 @@ async def contacts(conn: psycopg.AsyncConnection[Any], attempts: Sequence[Contac
     """Note the latest attempt to reach each meter; at unknown meters, or told by a strange gateway, it is nobody's."""
     ordered = sorted(attempts, key=lambda contact: (contact.meter, contact.tried_at))
     for some in _once_each(ordered):
-        if await _answered(conn, some):
-            continue
-        await _tell_swapped(conn, [contact for contact in some if contact.failure == SWAPPED])
-        rows = [(c.meter, c.tried_at, c.failure, c.detail, c.drift, c.gateway) for c in some]
-        await conn.execute(_CONTACTS, [list(column) for column in zip(*rows, strict=True)])
+        plain = [contact for contact in some if _is_plain(contact)]
+        others = [contact for contact in some if not _is_plain(contact)]
+        if plain and not await _answered(conn, plain):
+            others = some
+        if others:
+            await _tell_swapped(conn, [contact for contact in others if contact.failure == SWAPPED])
+            rows = [(c.meter, c.tried_at, c.failure, c.detail, c.drift, c.gateway) for c in others]
+            await conn.execute(_CONTACTS, [list(column) for column in zip(*rows, strict=True)])
     if failed := [contact for contact in ordered if contact.failure is not None]:
         await missed.note(conn, failed)
 
 
-async def _answered(conn: psycopg.AsyncConnection[Any], some: Sequence[Contact]) -> bool:
-    """Whether that was all there was to note."""
-    if any(c.failure is not None or c.detail or c.drift is not None or c.gateway is not None for c in some):
-        return False
-    instants = Instants(micros(contact.tried_at) for contact in some)
-    noted = await conn.execute(_ANSWERED, (Texts([contact.meter for contact in some]), instants))
-    return noted.rowcount == len(some)
+def _is_plain(contact: Contact) -> bool:
+    """A meter of ours answered, and that is all."""
+    _, _, failure, detail, drift, gateway, _ = contact
+    return failure is None and detail is None and drift is None and gateway is None
+
+
+async def _answered(conn: psycopg.AsyncConnection[Any], plain: Sequence[Contact]) -> bool:
+    """Note that they answered; whether all of them were meters that had been reached before, and not since."""
+    instants = Instants(micros(contact.tried_at) for contact in plain)
+    noted = await conn.execute(_ANSWERED, (Texts(contact.meter for contact in plain), instants))
+    return noted.rowcount == len(plain)
 
 
 def _once_each(ordered: Sequence[Contact]) -> list[list[Contact]]:

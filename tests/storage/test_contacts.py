@@ -134,6 +134,24 @@ async def test_many_attempts_of_one_batch_are_noted_in_their_order(database: Dat
     assert await contact(database, "m2") == Contacted(now - 2 * HOUR, None, "timeout", "silent", 1)
 
 
+async def test_answers_beside_failures_are_noted_too_and_an_old_one_changes_nothing(database: Database) -> None:
+    for serial in ("m1", "m2", "m3"):
+        await install(database, serial, REGISTERS)
+    now = datetime.now(UTC)
+    intake = Intake(PostgresStore(database))
+    await intake.accept(Delivery("l", contacts=[Contact("m1", now - 2 * HOUR, "timeout"), Contact("m2", now)]))
+    # One that failed before answers, one tells an hour's old answer, one is silent; then one that is new answers.
+    await intake.accept(
+        Delivery("l", contacts=[Contact("m1", now), Contact("m2", now - HOUR), Contact("m3", now - HOUR, "timeout")])
+    )
+    assert await contact(database, "m1") == Contacted(now, now, None, None, 0)
+    assert await contact(database, "m2") == Contacted(now, now, None, None, 0)
+    assert await contact(database, "m3") == Contacted(now - HOUR, None, "timeout", None, 1)
+    await intake.accept(Delivery("l", contacts=[Contact("m1", now + HOUR), Contact("m2", now, "timeout")]))
+    assert await contact(database, "m1") == Contacted(now + HOUR, now + HOUR, None, None, 0)
+    assert await contact(database, "m2") == Contacted(now, now, "timeout", None, 1)
+
+
 async def test_a_swapped_meter_is_an_event_once_for_each_stranger(database: Database) -> None:
     await install(database, "m1", REGISTERS)
     intake, now = Intake(PostgresStore(database)), datetime.now(UTC)
